@@ -1,0 +1,89 @@
+"""Runs the examples in README.md and docs/: ``pytest -p no:xdist README.md docs``.
+
+The Python blocks of one page run in order and share their names. In a console or sh block, the commands that speak
+of this package must name subcommands, options and extras that exist. ``<!--- skip: next -->`` above a block leaves
+it out.
+"""
+
+import os
+import re
+import shlex
+from importlib.metadata import metadata
+from itertools import dropwhile, groupby
+from pathlib import Path
+
+import pytest
+from sybil import Example, Sybil
+from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser, SkipParser
+
+
+@pytest.fixture(scope="module")
+def in_a_fresh_directory(tmp_path_factory: pytest.TempPathFactory):
+    """Let a page's examples make their files elsewhere, with the secrets that it tells its reader to set."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("examples"))
+        for name in ("SESSION_SECRET", "WSGI_SESSION_SECRET"):
+            patch.setenv(name, os.urandom(32).hex())
+        yield
+
+
+def check_console(example: Example) -> str | None:
+    """Check the lines behind a prompt: the others are what the commands print."""
+    return check_commands("".join(re.findall(r"^\$ (.*\n(?:> .*\n)*)", f"{example.parsed}\n", re.MULTILINE)))
+
+
+def check_script(example: Example) -> str | None:
+    return check_commands(example.parsed)
+
+
+def check_commands(text: str) -> str | None:
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.shlex(line, posix=True, punctuation_chars=True)
+        words.whitespace_split = True
+        # One command ends, another begins: && ; | $( )
+        for is_punctuation, command in groupby(words, key=lambda word: not word.strip("();<>|&")):
+            if not is_punctuation and (problem := check_command(list(command))):
+                return f"{problem}: {line}"
+    return None
+
+
+def check_command(words: list[str]) -> str | None:
+    """Return what is wrong with a command, as far as this project can know."""
+    words = list(dropwhile(re.compile(r"\w+=").match, words))  # settings in front
+    match words:
+        case ["wsgi-session", *arguments] | ["python", "-m", "wsgi_session", *arguments]:
+            return check_subcommand(arguments)
+        case [*_, "pip", "install", target] if found := re.fullmatch(r"(?:\.|.*wsgi-session)\[([\w,-]+)\]", target):
+            unknown = set(found[1].split(",")) - set(metadata("wsgi-session").get_all("Provides-Extra", []))
+            return f"no such extra {sorted(unknown)}" if unknown else None
+        case _:
+            return None
+
+
+def check_subcommand(arguments: list[str]) -> str | None:
+    from wsgi_session.cli import main
+
+    name, *rest = arguments or ["--help"]
+    command = main if name.startswith("-") else main.commands.get(name)
+    if command is None:
+        return f"no such subcommand {name!r}"
+    known = {option for parameter in command.params for option in parameter.opts} | {"--help", "--version"}
+    unknown = [word for word in rest if word.startswith("-") and word.partition("=")[0] not in known]
+    return f"no such option {unknown}" if unknown else None
+
+
+def parsers():
+    return [
+        PythonCodeBlockParser(),
+        CodeBlockParser("console", check_console),
+        CodeBlockParser("sh", check_script),
+        SkipParser(),
+    ]
+
+
+pytest_collect_file = Sybil(
+    parsers=parsers(),
+    patterns=["README.md", "docs/*.md"],
+    path=str(Path(__file__).parent),
+    fixtures=["in_a_fresh_directory"],
+).pytest()

@@ -1,0 +1,60 @@
+"""Sphinx settings. The build is offline, and any warning is an error: ``tox -e docs``."""
+
+from importlib import import_module
+
+from wsgi_session import __version__
+
+project = "wsgi_session"
+author = "the wsgi_session contributors"
+copyright = f"2026, {author}"
+version = release = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = "wsgi_session"
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+copybutton_prompt_text = r"\$ |>>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
+
+nitpick_ignore_regex = [
+    # Other projects' names are not linked: that would need the network.
+    ("py:.*", r"(?!wsgi_session\b)[\w.]+\.\w+"),
+    ("py:.*", r"[a-z]\w*|Any|Callable|Path|WSGI\w+"),
+    # A type variable is nowhere documented.
+    ("py:.*", r"(.*\.)?[A-Z]"),
+]
+
+# A name is defined in one of the house's rooms and documented at the door where users import it.
+PUBLIC_MODULES = ("wsgi_session", "wsgi_session.errors", "wsgi_session.stores", "wsgi_session.testing")
+
+
+def link_to_the_public_name(app, env, node, contnode):
+    """Resolve ``wsgi_session.lifetime.Lifetime``, or ``Lifetime`` alone, as ``wsgi_session.Lifetime``."""
+    if node.get("refdomain") != "py":
+        return None
+    name = node["reftarget"].rpartition(".")[2]
+    for module in PUBLIC_MODULES:
+        if name in import_module(module).__all__:
+            domain = env.get_domain("py")
+            target = f"{module}.{name}"
+            return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, contnode)
+    return None
+
+
+def keep_the_colon(app, what, name, obj, options, lines):
+    """Keep napoleon from reading ``The end: in Unix seconds`` on a property's first line as a type and a text."""
+    if what in ("attribute", "data", "property"):
+        lines[:0] = ["..", ""]  # an empty comment
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", keep_the_colon, priority=400)  # before napoleon's 500
+    app.connect("missing-reference", link_to_the_public_name)

@@ -1,0 +1,269 @@
+"""The plan of the house, enforced by reading the source: what each room may import, and what no room may do."""
+
+import ast
+import importlib
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import wsgi_session
+
+ROOT = Path(wsgi_session.__file__).parent
+
+# Imports point strictly down. A folder's __init__ is its face: it may also import the folder's rooms on its own floor.
+FLOORS = """
+8  __main__
+7  __init__  cli  contrib  testing
+6  middleware  csrf  csrf/middleware
+5  manager
+4  registry  stores  stores/url
+3  session  stores/memory  stores/sqlite  stores/redis  stores/memcached  stores/sql
+2  changes  stores/base
+1  token  lifetime  cookie  codec  record  merge  plan  headers  events  csrf/token  csrf/origin  csrf/form
+0  errors
+"""
+FLOOR_OF = {room: int(floor) for floor, *rooms in map(str.split, FLOORS.strip().splitlines()) for room in rooms}
+
+# Everything under these names is one room each. They are for the outside world: they may use any library that has no
+# door, and nothing in the package imports cli and testing.
+WINGS = ("cli", "contrib", "testing")
+NEVER_IMPORTED = {"cli": {"cli", "__main__"}, "testing": {"testing"}}
+
+# Each library enters the package through one room, so that there is one place to check what is asked of it.
+DOORS = {
+    "itsdangerous": "token",
+    "secrets": "token",
+    "werkzeug": "cookie",
+    "msgspec": "codec",
+    "sqlite3": "stores/sqlite",
+    "redis": "stores/redis",
+    "pymemcache": "stores/memcached",
+    "sqlalchemy": "stores/sql",
+}
+
+# SEC-68: each of them runs code that it finds in data.
+BANNED_MODULES = {"pickle", "marshal", "shelve", "yaml", "dill", "cloudpickle", "jsonpickle"}
+BANNED_CALLS = {"eval", "exec", "compile"}
+
+# SEC-16: == stops at the first byte that differs, and tells an attacker where.
+SECRET_NAME = re.compile(r"(^|_)(sig|signatures?|h?macs?|tokens?|(hex)?digests?|hash(es)?)(\d|_|$)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Module:
+    """The source of one module; its path is relative to the package and has no suffix: ``stores/sqlite``."""
+
+    path: str
+    source: str
+
+    @property
+    def room(self) -> str:
+        """The module's line in the table of floors."""
+        top = self.path.partition("/")[0]
+        return top if top in WINGS else self.path.removesuffix("/__init__")
+
+    @property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.source)
+
+    def imports(self) -> Iterator[tuple[int, str]]:
+        """Yield the line and the absolute, dotted name of everything imported, wherever and however."""
+        package = ["wsgi_session", *self.path.split("/")[:-1]]
+        for node in ast.walk(self.tree):
+            match node:
+                case ast.Import():
+                    yield from ((node.lineno, alias.name) for alias in node.names)
+                case ast.ImportFrom():
+                    base = package[: len(package) + 1 - node.level] if node.level else []
+                    prefix = ".".join([*base, *filter(None, [node.module])])
+                    yield from ((node.lineno, f"{prefix}.{alias.name}") for alias in node.names)
+                case ast.Call(
+                    func=ast.Name(id="__import__" | "import_module") | ast.Attribute(attr="import_module"),
+                    args=[ast.Constant(value=str(name)), *_],
+                ):
+                    yield node.lineno, name
+
+
+MODULES = [
+    Module(file.relative_to(ROOT).with_suffix("").as_posix(), file.read_text(encoding="utf-8"))
+    for file in sorted(ROOT.rglob("*.py"))
+]
+ROOMS = {module.room for module in MODULES}
+
+
+def imported_room(name: str) -> str | None:
+    """Return the room that the dotted *name* lies in, or None if it is not ours."""
+    package, _, inner = name.partition(".")
+    if package != "wsgi_session":
+        return None
+    parts = inner.split(".") if inner else []
+    while parts:
+        room = parts[0] if parts[0] in WINGS else "/".join(parts)
+        if room in FLOOR_OF:
+            return room
+        parts.pop()  # the last part is a name in the module
+    return "__init__"
+
+
+# --- the rules: each yields what is wrong, and says where ------------------------------------------------------------
+
+
+def upward_imports(module: Module) -> Iterator[str]:
+    if module.room not in FLOOR_OF:
+        yield f"{module.path}: has no floor yet; give it one in FLOORS"
+        return
+    floor = FLOOR_OF[module.room]
+    for line, name in module.imports():
+        room = imported_room(name)
+        if room is None or (room == module.room and room in WINGS):
+            continue
+        is_face = module.path.endswith("/__init__") and room.startswith(f"{module.room}/")
+        if FLOOR_OF[room] >= floor + is_face:
+            yield f"{module.path}:{line}: floor {floor} imports {name} from floor {FLOOR_OF[room]}"
+        if module.room not in NEVER_IMPORTED.get(room, {module.room}):
+            yield f"{module.path}:{line}: the package never imports {room}"
+
+
+def side_doors(module: Module) -> Iterator[str]:
+    for line, name in module.imports():
+        library = name.partition(".")[0]
+        door = DOORS.get(library)
+        is_known = library in sys.stdlib_module_names or library == "wsgi_session" or module.room in WINGS
+        if (door is not None and module.room != door) or (door is None and not is_known):
+            yield f"{module.path}:{line}: {library} enters through {door or 'a door of its own, in DOORS'} only"
+
+
+def code_from_data(module: Module) -> Iterator[str]:
+    for line, name in module.imports():
+        if name.partition(".")[0] in BANNED_MODULES:
+            yield f"{module.path}:{line}: imports {name}"
+    for node in ast.walk(module.tree):
+        match node:
+            case ast.Call(func=ast.Name(id=name)) if name in BANNED_CALLS:
+                yield f"{module.path}:{node.lineno}: calls {name}"
+
+
+def guessable_randomness(module: Module) -> Iterator[str]:
+    """SEC-118: secrets come from the operating system. A pause may be random, if a comment at the import says so."""
+    lines = module.source.splitlines()
+    for line, name in module.imports():
+        if name.partition(".")[0] == "random":
+            comments = " ".join(text.partition("#")[2] for text in lines[max(line - 2, 0) : line])
+            if module.room == "token" or "jitter" not in comments:
+                yield f"{module.path}:{line}: imports random without a comment that speaks of jitter"
+
+
+def leaky_comparisons(module: Module) -> Iterator[str]:
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.Compare):
+            continue
+        left = node.left
+        for operator, right in zip(node.ops, node.comparators, strict=True):
+            if isinstance(operator, ast.Eq | ast.NotEq):
+                for secret in filter(is_secret, (left, right)):
+                    yield f"{module.path}:{node.lineno}: compares {ast.unparse(secret)}; use hmac.compare_digest"
+            left = right
+
+
+def is_secret(node: ast.expr) -> bool:
+    """Return whether what *node* names, or what it calls a method of that name for, should stay secret."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name) | ast.Call(func=ast.Attribute(attr=name)):
+            return SECRET_NAME.search(name) is not None
+        case ast.Subscript(value=value):
+            return is_secret(value)
+        case _:
+            return False
+
+
+RULES = [upward_imports, side_doors, code_from_data, guessable_randomness, leaky_comparisons]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_every_module_keeps_the_rule(rule) -> None:
+    """The plan of the house holds for all the source there is."""
+    assert [complaint for module in MODULES for complaint in rule(module)] == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "source"),
+    [
+        pytest.param(upward_imports, "errors", "from wsgi_session import token", id="up"),
+        pytest.param(upward_imports, "stores/base", "from ..manager import open", id="up, relative"),
+        pytest.param(upward_imports, "stores/__init__", "from ..manager import open", id="a face, up"),
+        pytest.param(upward_imports, "codec", "def f():\n    from .cookie import Cookie", id="sideways, in a function"),
+        pytest.param(upward_imports, "token", "import wsgi_session", id="the whole package"),
+        pytest.param(upward_imports, "__init__", "from .testing import FakeClock", id="testing"),
+        pytest.param(upward_imports, "contrib/flask", "import_module('wsgi_session.cli.demo')", id="cli"),
+        pytest.param(upward_imports, "utils", "", id="a room without a floor"),
+        pytest.param(side_doors, "session", "import itsdangerous", id="itsdangerous"),
+        pytest.param(side_doors, "cli/keygen", "import secrets", id="secrets, even in a wing"),
+        pytest.param(side_doors, "middleware", "from werkzeug.http import parse_cookie", id="werkzeug"),
+        pytest.param(side_doors, "session", "import msgspec.json as json", id="msgspec"),
+        pytest.param(side_doors, "stores/memory", "import sqlite3", id="sqlite3"),
+        pytest.param(side_doors, "manager", "import requests", id="a library without a door"),
+        pytest.param(code_from_data, "codec", "def f():\n    import pickle", id="pickle"),
+        pytest.param(code_from_data, "codec", "from yaml import load", id="yaml"),
+        pytest.param(code_from_data, "cli/main", "eval('1')", id="eval"),
+        pytest.param(guessable_randomness, "manager", "import random", id="random without a reason"),
+        pytest.param(guessable_randomness, "token", "import random  # jitter", id="random for tokens"),
+        pytest.param(leaky_comparisons, "token", "signature == expected", id="signature"),
+        pytest.param(leaky_comparisons, "token", "a < b != self.csrf_token", id="token, chained"),
+        pytest.param(leaky_comparisons, "token", "x.hexdigest() == y", id="a digest just made"),
+        pytest.param(leaky_comparisons, "token", "mac[:8] == y", id="a part of a mac"),
+    ],
+)
+def test_a_rule_notices_what_it_forbids(rule, path: str, source: str) -> None:
+    """Each rule can fail."""
+    assert list(rule(Module(path, source)))
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        pytest.param(
+            "stores/__init__", "from .base import Store\nfrom .memory import MemoryStore", id="a face, its rooms"
+        ),
+        pytest.param("cli/demo", "import click\nfrom . import main\nfrom ..middleware import X", id="a wing"),
+        pytest.param("token", "import secrets\nfrom itsdangerous import Signer", id="a door"),
+        pytest.param("manager", "# Jitter only:\nimport random  # jitter", id="random with a reason"),
+        pytest.param("codec", "design == machine\nlen(token) == 43\ntoken is None", id="harmless comparisons"),
+        pytest.param("codec", "re.compile('x')", id="a method called compile"),
+    ],
+)
+def test_the_rules_leave_honest_code_alone(path: str, source: str) -> None:
+    """No rule cries wolf."""
+    assert [complaint for rule in RULES for complaint in rule(Module(path, source))] == []
+
+
+# --- what is promised to users ---------------------------------------------------------------------------------------
+
+
+def public_names(module: Module) -> set[str]:
+    """Return what the module's top level binds without an underscore, and that is not a whole module."""
+    names: set[str] = set()
+    for node in module.tree.body:
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
+                names.add(name)
+            case ast.ImportFrom(module=source, level=level) if level or (source or "").startswith("wsgi_session"):
+                names.update(alias.asname or alias.name for alias in node.names)
+    return {name for name in names if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("name", ["wsgi_session", "wsgi_session.errors", "wsgi_session.stores", "wsgi_session.testing"])
+def test_all_is_sorted_complete_and_true(name: str) -> None:
+    """``__all__`` is the promise: everything public is in it, once, and everything in it can be imported."""
+    module = importlib.import_module(name)
+    path = Path(str(module.__file__)).relative_to(ROOT).with_suffix("").as_posix()
+    (source,) = (module for module in MODULES if module.path == path)
+
+    promised = list(module.__all__)
+
+    assert promised == sorted(set(promised))
+    assert public_names(source) - set(promised) == set()
+    assert [name for name in promised if not hasattr(module, name)] == []

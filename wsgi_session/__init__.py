@@ -1,0 +1,73 @@
+"""Sessions for any WSGI application: safe by default, correct when requests race, free when unused.
+
+::
+
+    from wsgi_session import SessionMiddleware
+
+    def application(environ, start_response):
+        session = environ["session"]            # nothing is read until it is used
+        hits = session.increment("hits")        # exact, even when requests race
+        start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"Visit number {hits}".encode()]
+
+    application = SessionMiddleware(application, secret="…")   # at least 32 bytes: `wsgi-session keygen`
+"""
+
+from .codec import Codec, JSONCodec
+from .cookie import Cookie
+from .events import (
+    ClockSkew,
+    CookieAmbiguous,
+    CookieRejected,
+    Event,
+    SaveConflict,
+    SessionCreated,
+    SessionDestroyed,
+    SessionExpired,
+    SessionLoaded,
+    SessionRevoked,
+    SessionRotated,
+    SessionSaved,
+    SessionTouched,
+    StoreFailed,
+    ValueOverwritten,
+)
+from .lifetime import Lifetime
+from .manager import Outcome, SessionManager
+from .middleware import SessionMiddleware, get_session
+from .record import Record
+from .registry import SessionRegistry, SessionSummary
+from .session import Session
+
+__version__ = "1.0.0.dev0"
+
+__all__ = [
+    "ClockSkew",
+    "Codec",
+    "Cookie",
+    "CookieAmbiguous",
+    "CookieRejected",
+    "Event",
+    "JSONCodec",
+    "Lifetime",
+    "Outcome",
+    "Record",
+    "SaveConflict",
+    "Session",
+    "SessionCreated",
+    "SessionDestroyed",
+    "SessionExpired",
+    "SessionLoaded",
+    "SessionManager",
+    "SessionMiddleware",
+    "SessionRegistry",
+    "SessionRevoked",
+    "SessionRotated",
+    "SessionSaved",
+    "SessionSummary",
+    "SessionTouched",
+    "StoreFailed",
+    "ValueOverwritten",
+    "__version__",
+    "get_session",
+]

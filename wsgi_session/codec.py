@@ -1,0 +1,348 @@
+"""Session data as bytes and back: exact, bounded, and never executable.
+
+JSON, with the types that JSON lacks written as a single-entry object whose key names the type::
+
+    {"since": {"$datetime": "2026-01-31T12:00:00+00:00"}, "sizes": {"$set": [38, 40]}}
+
+A dict that JSON cannot carry as it is (``int`` keys, or one that would read like such an object) is written as its
+items: ``{"$dict": [[1, "one"]]}``. Nothing is ever unpickled (CVE-2013-7489, CVE-2021-33026).
+"""
+
+import base64
+import copy
+import enum
+import math
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, Final, Protocol, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from .errors import EncodeError, SessionTooLarge
+
+__all__ = ["Codec", "JSONCodec"]
+
+MAX_DATA_BYTES: Final = 64 * 1024
+MAX_DEPTH: Final = 32
+
+T = TypeVar("T")
+
+
+class Codec(Protocol):
+    """Turns session data into bytes and back.
+
+    Equal data must give equal bytes within one version of the codec: that is how nested changes are noticed.
+    Every method may be called from any thread.
+    """
+
+    def encode(self, data: Mapping[str, Any], /) -> bytes:
+        """Return *data* as bytes.
+
+        Raises:
+            EncodeError: A value cannot be carried; the message names its key and path.
+            SessionTooLarge: The bytes would exceed 64 KiB.
+        """
+        ...
+
+    def decode(self, payload: bytes, /) -> dict[str, Any] | None:
+        """Return what :meth:`encode` was given, or ``None`` if *payload* is not ours. Never raises."""
+        ...
+
+
+class JSONCodec:
+    """JSON by msgspec, with an exact round trip for more types than JSON has.
+
+    Carries ``None bool int float str list dict`` and ``datetime date time timedelta Decimal UUID bytes tuple set
+    frozenset``, and dicts whose keys are ``str`` or ``int``. Dataclasses, Structs, attrs classes and enums are stored
+    by value, as plain data; a subclass of a carried type as that type. At most 64 KiB and 32 levels.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "JSONCodec()"
+
+    def encode(self, data: Mapping[str, Any], /) -> bytes:
+        """Return *data* as bytes. Raises: see :meth:`Codec.encode`."""
+        tree: dict[str, Any] = {}
+        for key, value in data.items():
+            try:
+                tree[_checked_key(key)] = value if type(value) in _AS_IS else _to_json(value, 1)
+            except _Unfit as unfit:
+                raise EncodeError(f"{_where([key, *reversed(unfit.path)])} {unfit.reason}") from None
+        try:
+            payload = msgspec.json.encode(tree)
+        except (ValueError, OverflowError):  # a lone surrogate, or a number of more than 4300 digits
+            raise EncodeError(f"{_where(_unfit_path(tree))} holds text or a number that JSON cannot carry") from None
+        if len(payload) > MAX_DATA_BYTES:
+            largest = max(tree, key=lambda key: len(msgspec.json.encode(tree[key])))
+            raise SessionTooLarge(
+                f"the session has {len(payload)} bytes when stored, at most {MAX_DATA_BYTES} are allowed; the largest "
+                f"value is {_where([largest])}. Keep large things in a store of their own and their id in the session."
+            )
+        return payload
+
+    def decode(self, payload: bytes, /) -> dict[str, Any] | None:
+        """Return what :meth:`encode` was given, or ``None`` if *payload* is not ours. Never raises."""
+        if len(payload) > MAX_DATA_BYTES:
+            return None
+        try:
+            data = msgspec.json.decode(payload)
+            # Most sessions are shallow and hold JSON's own types only: then there is nothing to turn back.
+            if b'{"$' in payload or payload.count(b"[") + payload.count(b"{") > MAX_DEPTH:
+                data = {key: _from_json(value, 1) for key, value in data.items()}
+        except _NOT_OURS:
+            return None
+        return data if isinstance(data, dict) else None
+
+
+def as_stored(codec: Codec, key: str, value: Any) -> Any:
+    """Return what the session holds for ``session[key] = value``, after a proof that *codec* carries it.
+
+    Containers stay the application's own objects, so that later changes in them are noticed; whatever is stored by
+    value becomes plain data at once, so that this request reads what the next one will.
+
+    Raises:
+        EncodeError: The value cannot be carried.
+    """
+    _checked_key(key)
+    if _is_plain_scalar(value):
+        return value
+    try:
+        payload = codec.encode({key: value})
+    except SessionTooLarge:
+        return value  # judged at commit, over all values together
+    if isinstance(value, list | dict | set | tuple):
+        return value
+    data = codec.decode(payload)
+    return value if data is None else data[key]
+
+
+def is_mutable(value: Any) -> bool:
+    """Return whether *value*, once handed out, could be changed without the session being told."""
+    return not isinstance(value, _IMMUTABLE)
+
+
+def convert(value: Any, kind: type[T], default: Any) -> Any:
+    """Return a copy of *value* as *kind* (anything that ``msgspec.convert`` knows), or *default* if it does not fit."""
+    try:
+        return msgspec.convert(copy.deepcopy(value), kind)
+    except (msgspec.ValidationError, RecursionError):
+        return default
+
+
+class _Unfit(Exception):
+    """A value that cannot be carried; each container on the way out adds where it held it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.path: list[object] = []
+
+
+def _checked_key(key: object) -> str:
+    # JSON would silently turn 1 into "1" and True into "true".
+    if not isinstance(key, str):
+        raise EncodeError(f"session[{key!r}]: the key is of type {type(key).__name__}, keys of a session are str")
+    return str.__str__(key)
+
+
+def _is_plain_scalar(value: Any) -> bool:
+    kind = type(value)
+    if kind is str:
+        return bool(value.isascii())
+    return kind is bool or value is None or (kind is int and value.bit_length() < 1024)
+
+
+def _where(path: list[Any]) -> str:
+    return "session" + "".join(f"[{step!r}]" for step in path)
+
+
+def _unfit_path(tree: Any) -> list[Any]:
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for key, value in items:
+        try:
+            msgspec.json.encode({key: value} if isinstance(key, str) else value)
+        except (ValueError, OverflowError):
+            return [key, *_unfit_path(value)]
+    return []
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def _to_json(value: Any, depth: int) -> Any:
+    kind = type(value)
+    if kind in _AS_IS:
+        return value
+    write = _WRITERS.get(kind)
+    if write is None:
+        return _other_to_json(value, depth)
+    if depth > MAX_DEPTH:
+        raise _Unfit(f"is nested more than {MAX_DEPTH} levels deep, or contains itself")
+    return write(value, depth)
+
+
+def _other_to_json(value: Any, depth: int) -> Any:
+    if isinstance(value, enum.Enum):
+        return _to_json(value.value, depth)
+    for base in type(value).__mro__[1:]:
+        if base in _BASE_OF:
+            return _to_json(_BASE_OF[base](value), depth)
+        if base in _WRITERS:
+            return _WRITERS[base](value, depth)
+    try:
+        # Dataclasses, Structs and attrs classes; what they hold comes back through enc_hook or the walk below.
+        plain = msgspec.to_builtins(value, builtin_types=_KEPT_BY_BUILTINS, enc_hook=_to_base)
+    except (TypeError, RecursionError):
+        raise _Unfit(f"is or holds a {type(value).__name__}, which cannot be stored (see the docs on values)") from None
+    if type(plain) is type(value):
+        raise _Unfit(f"is a {type(value).__name__}, which cannot be stored (see the docs on values)")
+    return _to_json(plain, depth)
+
+
+def _to_base(value: Any) -> Any:
+    for base in type(value).__mro__[1:]:
+        if base in _BASE_OF:
+            return _BASE_OF[base](value)
+    raise TypeError(type(value).__name__)
+
+
+def _write_float(value: float, _depth: int) -> float:
+    if not math.isfinite(value):
+        raise _Unfit("is NaN or infinite, which JSON cannot carry")
+    return float.__float__(value)
+
+
+def _write_items(values: Any, depth: int) -> list[Any]:
+    written = []
+    for position, value in enumerate(values):
+        try:
+            written.append(value if type(value) in _AS_IS else _to_json(value, depth + 1))
+        except _Unfit as unfit:
+            unfit.path.append(position)
+            raise
+    return written
+
+
+def _write_dict(values: dict[Any, Any], depth: int) -> dict[str, Any]:
+    written: dict[Any, Any] = {}
+    is_object = True
+    for key, value in values.items():
+        try:
+            if type(key) is not str:
+                if isinstance(key, str):
+                    key = str.__str__(key)
+                elif isinstance(key, int) and not isinstance(key, bool):
+                    key, is_object = int(key), False
+                else:
+                    raise _Unfit(f"is under a key of type {type(key).__name__}; keys are str or int")
+            written[key] = value if type(value) in _AS_IS else _to_json(value, depth + 1)
+        except _Unfit as unfit:
+            unfit.path.append(key)
+            raise
+    if is_object and not (len(written) == 1 and next(iter(written)).startswith("$")):
+        return written
+    return {"$dict": [[key, value] for key, value in written.items()]}
+
+
+def _write_set(values: Any, depth: int, tag: str) -> dict[str, Any]:
+    # Sorted, because the order of a set differs between processes and equal data must give equal bytes.
+    return {tag: sorted(_write_items(values, depth), key=msgspec.json.encode)}
+
+
+def _write_decimal(value: Decimal, _depth: int) -> dict[str, str]:
+    if not value.is_finite():
+        raise _Unfit("is NaN or infinite, which JSON cannot carry")
+    return {"$decimal": str(value)}
+
+
+_Writer = Callable[[Any, int], Any]
+
+_AS_IS: Final = frozenset({str, bool, int, type(None)})
+
+_WRITERS: Final[dict[type, _Writer]] = {
+    float: _write_float,
+    list: _write_items,
+    dict: _write_dict,
+    tuple: lambda value, depth: {"$tuple": _write_items(value, depth)},
+    set: lambda value, depth: _write_set(value, depth, "$set"),
+    frozenset: lambda value, depth: _write_set(value, depth, "$frozenset"),
+    bytes: lambda value, _depth: {"$bytes": base64.b64encode(value).decode("ascii")},
+    datetime: lambda value, _depth: {"$datetime": datetime.isoformat(value)},
+    date: lambda value, _depth: {"$date": value.isoformat()},
+    time: lambda value, _depth: {"$time": value.isoformat()},
+    timedelta: lambda value, _depth: {"$timedelta": [value.days, value.seconds, value.microseconds]},
+    Decimal: _write_decimal,
+    UUID: lambda value, _depth: {"$uuid": str(value)},
+}
+
+_BASE_OF: Final[dict[type, Callable[[Any], Any]]] = {str: str.__str__, int: int.__int__}
+
+_KEPT_BY_BUILTINS: Final = (datetime, date, time, timedelta, Decimal, UUID, bytes)
+
+_IMMUTABLE: Final = (str, int, float, type(None), bytes, datetime, date, time, timedelta, Decimal, UUID, frozenset)
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+_NOT_OURS: Final = (
+    msgspec.DecodeError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
+def _from_json(value: Any, depth: int) -> Any:
+    if isinstance(value, list):
+        return _read_items(value, depth)
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1:
+        ((tag, content),) = value.items()
+        if tag.startswith("$"):
+            return _READERS[tag](content, depth)
+    return {key: _from_json(item, depth + 1) for key, item in _bounded(value, depth).items()}
+
+
+def _read_items(values: Any, depth: int) -> list[Any]:
+    return [_from_json(value, depth + 1) for value in _bounded(values, depth)]
+
+
+def _read_dict(pairs: Any, depth: int) -> dict[Any, Any]:
+    return {key: _from_json(value, depth + 1) for key, value in _bounded(pairs, depth)}
+
+
+def _read_decimal(text: Any, _depth: int) -> Decimal:
+    value = Decimal(text)
+    if not value.is_finite():
+        raise ValueError("not a finite number")
+    return value
+
+
+def _bounded(values: Any, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise ValueError("nested too deeply")
+    return values
+
+
+_READERS: Final[dict[str, Callable[[Any, int], Any]]] = {
+    "$dict": _read_dict,
+    "$tuple": lambda content, depth: tuple(_read_items(content, depth)),
+    "$set": lambda content, depth: set(_read_items(content, depth)),
+    "$frozenset": lambda content, depth: frozenset(_read_items(content, depth)),
+    "$bytes": lambda content, _depth: base64.b64decode(content, validate=True),
+    "$datetime": lambda content, _depth: datetime.fromisoformat(content),
+    "$date": lambda content, _depth: date.fromisoformat(content),
+    "$time": lambda content, _depth: time.fromisoformat(content),
+    "$timedelta": lambda content, _depth: timedelta(*content),
+    "$decimal": _read_decimal,
+    "$uuid": lambda content, _depth: UUID(content),
+}

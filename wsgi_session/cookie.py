@@ -1,0 +1,199 @@
+"""The session cookie: its name, its attributes, and how it is read, written and erased (RFC 6265bis)."""
+
+import ipaddress
+import logging
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
+
+from werkzeug.http import dump_cookie, parse_cookie
+
+from .errors import ConfigError
+
+__all__ = ["Cookie"]
+
+logger = logging.getLogger("wsgi_session")
+
+SameSite = Literal["Strict", "Lax", "None"]
+
+MAX_HEADER_BYTES = 16 * 1024
+"""A longer ``Cookie`` header reads as none: servers allow half of it, so it is an attack on the parser."""
+
+MAX_CANDIDATES = 8
+"""How many cookies of our name are looked at in one request."""
+
+MAX_AGE_S = int(timedelta(days=400).total_seconds())
+"""RFC 6265bis, section 5.5: browsers cap a longer ``Max-Age`` to this."""
+
+# RFC 9110, section 5.6.2: what RFC 6265bis allows as a cookie's name.
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}", re.ASCII)
+_PATH = re.compile(r"/[\x20-\x3a\x3c-\x7e]{0,1023}", re.ASCII)
+_DOMAIN = re.compile(
+    r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*",
+    re.ASCII | re.IGNORECASE,
+)
+_OUTSIDE_ASCII = re.compile(r"[^\t\x20-\x7e]")
+
+# Longest first, since __Host- is the beginning of __Host-Http-.
+_PREFIXES = ("__Host-Http-", "__Host-", "__Secure-", "__Http-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cookie:
+    """How the session cookie looks.
+
+    Args:
+        name: The cookie's name without a prefix. The prefix is chosen by rule: ``__Host-`` when the cookie is secure,
+            its path is ``/`` and it has no domain; else ``__Secure-`` when it is secure; else none. A name given with
+            a prefix is kept, and the prefix's rules are checked. Changing what decides the prefix renames the cookie
+            and so ends all sessions.
+        path: The path that the browser sends it to. Not a security boundary between applications of one host.
+        domain: The domain whose subdomains get it too. ``None``: this host alone, which is safer.
+        secure: Sent over https only. With ``False`` anybody on the network can read it (a WARNING is logged).
+        httponly: Hidden from scripts. With ``False`` any injected script can steal it (a WARNING is logged).
+        samesite: ``"Lax"``, ``"Strict"`` or ``"None"``; ``"None"`` needs ``secure``.
+        partitioned: Kept apart for each top-level site (CHIPS); needs ``secure``.
+        persistent: Carries ``Max-Age`` and so survives a restart of the browser. With ``False`` it is never re-sent.
+        rolling: ``Max-Age`` follows activity. With ``False`` it is what is left of ``Lifetime.absolute``, the server
+            alone enforces ``Lifetime.idle``, and activity never sends a cookie.
+
+    Raises:
+        ConfigError: An option is not allowed, alone or together with another one.
+
+    .. versionadded:: 1.0
+    """
+
+    name: str = "session"
+    path: str = "/"
+    domain: str | None = None
+    secure: bool = True
+    httponly: bool = True
+    samesite: SameSite = "Lax"
+    partitioned: bool = False
+    persistent: bool = True
+    rolling: bool = True
+    wire_name: str = field(init=False, repr=False)
+    """The name as browsers see it, prefix included."""
+    _attributes: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for option in ("secure", "httponly", "partitioned", "persistent", "rolling"):
+            if not isinstance(getattr(self, option), bool):
+                raise ConfigError(f"Cookie.{option} must be True or False; got {getattr(self, option)!r}.")
+        self._check_attributes()
+        wire_name = self._prefixed_name()
+        object.__setattr__(self, "wire_name", wire_name)
+        # The attributes never change, so werkzeug renders them once and not for every response.
+        rendered = dump_cookie(
+            wire_name,
+            path=self.path,
+            domain=self.domain,
+            secure=self.secure,
+            httponly=self.httponly,
+            samesite=self.samesite,
+            partitioned=self.partitioned,
+        )
+        object.__setattr__(self, "_attributes", rendered.removeprefix(f"{wire_name}="))
+        if not self.secure:
+            logger.warning(
+                "The session cookie %r is not secure: anybody on the network can read it and take the session over. "
+                "Use Cookie(secure=False) on a developer's machine only.",
+                wire_name,
+            )
+        if not self.httponly:
+            logger.warning(
+                "The session cookie %r is readable by scripts: one injected script can take the session over.",
+                wire_name,
+            )
+        if self.domain is not None:
+            logger.warning(
+                "The session cookie %r goes to every host below %s, and each of them can replace it. "
+                "Leave domain out unless they need it.",
+                wire_name,
+                self.domain,
+            )
+
+    @classmethod
+    def for_development(cls, name: str = "session") -> "Cookie":
+        """Return a cookie for plain http on a developer's machine: not secure, no prefix.
+
+        Current Chromium, Firefox and curl accept the default cookie on ``http://localhost``;
+        Safari, ``requests`` and ``httpx`` need this one.
+        """
+        return cls(name=name, secure=False)
+
+    def read(self, header: str) -> list[str]:
+        """Return the distinct values of our cookie in a ``Cookie`` request header, at most eight. Never raises."""
+        if self.wire_name not in header or len(header) > MAX_HEADER_BYTES:
+            return []
+        # One byte that is not ASCII, planted by a neighbouring host, would make werkzeug raise in every request; and
+        # white space beyond ASCII could make another cookie's name read as ours.
+        values = parse_cookie(_OUTSIDE_ASCII.sub("?", header)).getlist(self.wire_name)
+        return list(dict.fromkeys(values[:MAX_CANDIDATES]))
+
+    def write(self, value: str, *, max_age_s: int | None) -> str:
+        """Return the ``Set-Cookie`` header's value; *max_age_s* in seconds, ``None`` for the browser's session."""
+        lifetime = "" if max_age_s is None else f"; Max-Age={min(max_age_s, MAX_AGE_S)}"
+        return f"{self.wire_name}={value}{self._attributes}{lifetime}"
+
+    def erase(self) -> str:
+        """Return the ``Set-Cookie`` header's value that makes the browser forget the cookie."""
+        # The same name and attributes as in write(), or the browser would keep the one it has. Both Max-Age and a
+        # long past Expires: old agents know Expires only, and compare it with their own clock.
+        return f"{self.wire_name}={self._attributes}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+
+    def _check_attributes(self) -> None:
+        if not isinstance(self.name, str) or not _TOKEN.fullmatch(self.name):
+            raise ConfigError(
+                "Cookie.name must be 1 to 64 of the characters that RFC 9110 allows in a token "
+                f"(letters, digits, !#$%&'*+-.^_`|~); got {self.name!r}."
+            )
+        if not isinstance(self.path, str) or not _PATH.fullmatch(self.path):
+            raise ConfigError(
+                "Cookie.path must start with '/' and hold at most 1024 printable ASCII characters other than ';'; "
+                f"got {self.path!r}."
+            )
+        if self.domain is not None and not _is_host_name(self.domain):
+            raise ConfigError(
+                "Cookie.domain must be a plain ASCII host name such as 'example.com', without a leading dot, "
+                f"a port or an IP address; got {self.domain!r}."
+            )
+        if self.samesite not in ("Strict", "Lax", "None"):
+            raise ConfigError(f"Cookie.samesite must be 'Strict', 'Lax' or 'None' (a str); got {self.samesite!r}.")
+        if self.samesite == "None" and not self.secure:
+            raise ConfigError("Cookie.samesite='None' needs secure=True: browsers drop such a cookie otherwise.")
+        if self.partitioned and not self.secure:
+            raise ConfigError("Cookie.partitioned=True needs secure=True: browsers drop such a cookie otherwise.")
+
+    def _prefixed_name(self) -> str:
+        prefix = next((known for known in _PREFIXES if self.name.lower().startswith(known.lower())), None)
+        bound_to_host = self.path == "/" and self.domain is None
+        if prefix is None:
+            if not self.secure:
+                return self.name
+            return ("__Host-" if bound_to_host else "__Secure-") + self.name
+        rules = {
+            f"be spelled {prefix!r}": self.name.startswith(prefix),
+            "be longer than its prefix": len(self.name) > len(prefix),
+            "have secure=True": self.secure,
+            "have path='/' and no domain": bound_to_host or not prefix.startswith("__Host-"),
+            "have httponly=True": self.httponly or not prefix.endswith("Http-"),
+        }
+        for rule, is_kept in rules.items():
+            if not is_kept:
+                raise ConfigError(
+                    f"Cookie.name={self.name!r}: a cookie with this prefix must {rule}, or browsers drop it "
+                    "(RFC 6265bis, section 4.1.3). Change that option, or give the name without a prefix."
+                )
+        return self.name
+
+
+def _is_host_name(domain: object) -> bool:
+    if not isinstance(domain, str) or not _DOMAIN.fullmatch(domain):
+        return False
+    try:
+        ipaddress.ip_address(domain)
+    except ValueError:
+        return True
+    return False

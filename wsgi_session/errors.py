@@ -1,0 +1,61 @@
+"""Every error this package raises on purpose.
+
+::
+
+    SessionError
+    ├── ConfigError (ValueError)            an option is wrong
+    ├── EncodeError (TypeError)             a value cannot be stored
+    │   └── SessionTooLarge                 all values together are too big
+    ├── HeadersSent (RuntimeError)          too late: no cookie can be told any more
+    ├── StoreUnavailable                    the store did not answer
+    ├── StoreConflict                       other requests were faster, ten times in a row
+    └── NotSupported (NotImplementedError)  this store lacks that ability
+
+What a *client* sends raises none of them: a forged, expired or unknown cookie reads as "no session".
+"""
+
+__all__ = [
+    "ConfigError",
+    "EncodeError",
+    "HeadersSent",
+    "NotSupported",
+    "SessionError",
+    "SessionTooLarge",
+    "StoreConflict",
+    "StoreUnavailable",
+]
+
+
+class SessionError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class ConfigError(SessionError, ValueError):
+    """An option is wrong. Raised while the application starts; the text names the option and the remedy."""
+
+
+class EncodeError(SessionError, TypeError):
+    """A value cannot be stored. The text names the key and the path to the value, never the value."""
+
+
+class SessionTooLarge(EncodeError):
+    """All values of one session together exceed the limit (64 KiB). Raised at commit; nothing was stored."""
+
+
+class HeadersSent(SessionError, RuntimeError):
+    """The response head has left, so the browser can no longer be told about this change of the session."""
+
+
+class StoreUnavailable(SessionError):
+    """The store did not answer, or answered something it never should.
+
+    The outcome of a write is unknown. The text holds no credentials; the driver's error is its ``__cause__``.
+    """
+
+
+class StoreConflict(SessionError):
+    """Other requests changed the same session first, ten times in a row. Nothing of this change was stored."""
+
+
+class NotSupported(SessionError, NotImplementedError):
+    """The configured store lacks the ability that was asked for. The text names the stores that have it."""

@@ -1,0 +1,216 @@
+"""What happened to a session, as typed events, and their one dispatcher.
+
+An event never carries a token or a value. Its ``id`` is the public handle of the session, as in ``Session.id``.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
+
+__all__ = [
+    "ClockSkew",
+    "CookieAmbiguous",
+    "CookieRejected",
+    "Dispatcher",
+    "Event",
+    "SaveConflict",
+    "SessionCreated",
+    "SessionDestroyed",
+    "SessionExpired",
+    "SessionLoaded",
+    "SessionRevoked",
+    "SessionRotated",
+    "SessionSaved",
+    "SessionTouched",
+    "StoreFailed",
+    "ValueOverwritten",
+]
+
+logger = logging.getLogger("wsgi_session")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened to a session.
+
+    Args:
+        at: When, in Unix seconds.
+        id: The session's public handle, or ``None`` where there is no session.
+    """
+
+    name: ClassVar[str]
+    level: ClassVar[int] = logging.DEBUG
+
+    at: float
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionCreated(Event):
+    """A new session was stored."""
+
+    name = "created"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionLoaded(Event):
+    """A request used its session for the first time, and the store had it."""
+
+    name = "loaded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionTouched(Event):
+    """A request that only read moved the idle limit."""
+
+    name = "touched"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSaved(Event):
+    """Changed data was stored."""
+
+    name = "saved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRotated(Event):
+    """A session got a new id; ``old_id`` is dead."""
+
+    name = "rotated"
+    level = logging.INFO
+
+    old_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionDestroyed(Event):
+    """The application ended a session, and its record is gone."""
+
+    name = "destroyed"
+    level = logging.INFO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionExpired(Event):
+    """A request came for a session whose time was over; ``limit`` says which time, where that is known."""
+
+    name = "expired"
+    level = logging.INFO
+
+    limit: Literal["idle", "absolute"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRevoked(Event):
+    """The registry ended a session; ``count`` of them when there is no id."""
+
+    name = "revoked"
+    level = logging.INFO
+
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CookieRejected(Event):
+    """A request came with a cookie of ours that leads to no session.
+
+    ``reason`` is ``"malformed"``, ``"signature"`` (not signed by us), ``"unknown"`` (signed by us, but
+    no live record: expired, destroyed, revoked, rotated away or lost) or ``"unreadable"`` (the record is damaged).
+    """
+
+    name = "rejected"
+    level = logging.INFO
+
+    reason: Literal["malformed", "signature", "unknown", "unreadable"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CookieAmbiguous(Event):
+    """A request came with cookies of several live sessions: a neighbouring host may have planted one. None is used."""
+
+    name = "cookie_ambiguous"
+    level = logging.WARNING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueOverwritten(Event):
+    """Two requests changed the same ``keys`` to different values; the later commit won."""
+
+    name = "overwritten"
+    level = logging.INFO
+
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveConflict(Event):
+    """A change was dropped.
+
+    ``reason`` is ``"gone"`` (the session was destroyed, revoked, rotated away or expired meanwhile) or ``"busy"``
+    (other requests were faster, ten times in a row).
+    """
+
+    name = "save_conflict"
+    level = logging.WARNING
+
+    reason: Literal["gone", "busy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockSkew(Event):
+    """A record bears a time more than a minute in the future: the clocks of two hosts differ. It counts as now."""
+
+    name = "clock_skew"
+    level = logging.WARNING
+
+    ahead_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFailed(Event):
+    """The store did not answer; ``error`` is the kind of the driver's error, without its text."""
+
+    name = "store_error"
+    level = logging.ERROR
+
+    operation: str
+    error: str
+
+
+class Dispatcher:
+    """Hands events to :mod:`logging` (logger ``wsgi_session``) and to one callback.
+
+    Args:
+        on_event: Called with every event, in the thread where it happened. What it raises is logged and harms nothing.
+    """
+
+    __slots__ = ("_on_event",)
+
+    def __init__(self, on_event: Callable[[Event], None] | None = None) -> None:
+        self._on_event = on_event
+
+    def emit(self, kind: type[Event], **details: Any) -> None:
+        """Make an event of *kind* and hand it out; costs next to nothing when nobody listens."""
+        is_logged = logger.isEnabledFor(kind.level)
+        if self._on_event is None and not is_logged:
+            return
+        event = kind(**details)
+        if is_logged:
+            logger.log(kind.level, "session %s", describe(event))
+        if self._on_event is not None:
+            try:
+                self._on_event(event)
+            except Exception:
+                logger.exception("on_event raised for the event %r; the session is not affected.", kind.name)
+
+
+def describe(event: Event) -> str:
+    """Return *event* as one line: its name, then what it carries."""
+    details = " ".join(
+        f"{field.name}={getattr(event, field.name)!r}"
+        for field in fields(event)
+        if field.name != "at" and getattr(event, field.name) is not None
+    )
+    return f"{event.name} {details}".rstrip()

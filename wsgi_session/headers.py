@@ -1,0 +1,80 @@
+"""What our cookie does to the other headers of a response. Pure: header list in, new header list out."""
+
+import re
+from collections.abc import Iterable
+
+__all__ = ["Headers", "add_vary_cookie", "is_never_shared", "replace_cookie"]
+
+Headers = list[tuple[str, str]]
+
+# A comma inside a quoted string does not separate directives (RFC 9111, section 5.2).
+_DIRECTIVE = re.compile(r'((?:[^,"]|"(?:[^"\\]|\\.)*"?)+)')
+
+
+def add_vary_cookie(headers: Headers) -> Headers:
+    """Return *headers* with ``Cookie`` among the names in ``Vary``, and everything else untouched."""
+    varied = _vary_names(headers)
+    if "*" in varied or "cookie" in varied:
+        return headers
+    merged: Headers = []
+    is_merged = False
+    for name, value in headers:
+        if name.lower() == "vary" and not is_merged:
+            rest = value.strip(" \t,")
+            merged.append((name, f"{rest}, Cookie" if rest else "Cookie"))
+            is_merged = True
+        else:
+            merged.append((name, value))
+    return merged if is_merged else [*headers, ("Vary", "Cookie")]
+
+
+def replace_cookie(headers: Headers, wire_name: str, set_cookie: str) -> Headers:
+    """Return *headers* with *set_cookie* as the only cookie called *wire_name*, for no cache to keep.
+
+    A response that hands out a session must never be handed to somebody else: ``Set-Cookie`` alone does not stop a
+    shared cache (RFC 9111, section 7.3), so anything but ``private`` or ``no-store`` becomes ``no-store``.
+    """
+    is_private = _is_private(headers)
+    kept = [
+        (name, value)
+        for name, value in headers
+        if not _is_cookie_named(wire_name, name, value)
+        and not _rules_shared_caches(name)
+        and (is_private or name.lower() != "cache-control")
+    ]
+    if not is_private:
+        kept.append(("Cache-Control", "no-store"))
+    kept.append(("Set-Cookie", set_cookie))
+    return kept
+
+
+def is_never_shared(headers: Iterable[tuple[str, str]]) -> bool:
+    """Return whether a response with *headers* may depend on who asks: varied by cookie, private or not stored."""
+    headers = list(headers)
+    return not _vary_names(headers).isdisjoint({"*", "cookie"}) or _is_private(headers)
+
+
+def _vary_names(headers: Headers) -> set[str]:
+    return {part.strip(" \t").lower() for name, value in headers if name.lower() == "vary" for part in value.split(",")}
+
+
+def _is_private(headers: Headers) -> bool:
+    directives = {
+        directive.strip(" \t").lower()
+        for name, value in headers
+        if name.lower() == "cache-control"
+        for directive in _DIRECTIVE.findall(value)
+    }
+    # private="X-Header" speaks of one header only; and a response said to be both public and private is public.
+    is_shared = any(directive == "public" or directive.startswith("s-maxage") for directive in directives)
+    return not directives.isdisjoint({"private", "no-store"}) and not is_shared
+
+
+def _is_cookie_named(wire_name: str, header: str, value: str) -> bool:
+    return header.lower() == "set-cookie" and value.partition("=")[0].strip(" \t") == wire_name
+
+
+def _rules_shared_caches(header: str) -> bool:
+    # Surrogate-Control and CDN-Cache-Control (RFC 9213), also as Cloudflare-CDN-Cache-Control and the like, would
+    # tell a shared cache to keep what Cache-Control forbids.
+    return header.lower() == "surrogate-control" or header.lower().endswith("cdn-cache-control")

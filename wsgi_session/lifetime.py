@@ -1,0 +1,84 @@
+"""How long a session may live: two limits and one comparison.
+
+No clock and no I/O: callers pass the times in, so every test is arithmetic.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from .errors import ConfigError
+
+__all__ = ["MAX_CLOCK_SKEW_S", "Lifetime"]
+
+MAX_CLOCK_SKEW_S = 60.0
+"""How far the clocks of two hosts may differ before it is worth a warning, in seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetime:
+    """When a session stops being valid, judged on the server.
+
+    Args:
+        idle: Longest gap between two requests that use the session. Default: one hour.
+        absolute: Longest total age, from login or creation; activity never extends it. Default: 24 hours.
+            ``None`` means that only ``idle`` ends a session.
+        touch_every: A request that only reads moves the idle limit at most once in this time.
+            Default (``None``): a tenth of ``idle``, at most one minute.
+
+    Raises:
+        ConfigError: A limit is not a positive ``timedelta``, ``idle`` is longer than ``absolute``, or
+            ``touch_every`` is not shorter than ``idle``.
+
+    The defaults stay within NIST SP 800-63B AAL2 and OWASP ASVS 7.3.
+
+    .. versionadded:: 1.0
+    """
+
+    idle: timedelta = timedelta(hours=1)
+    absolute: timedelta | None = timedelta(hours=24)
+    touch_every: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        _require_duration("Lifetime.idle", self.idle)
+        if self.absolute is not None:
+            _require_duration("Lifetime.absolute", self.absolute)
+            if self.idle > self.absolute:
+                raise ConfigError(
+                    f"Lifetime.idle ({self.idle}) is longer than Lifetime.absolute ({self.absolute}), "
+                    "so it could never take effect. Shorten idle or lengthen absolute."
+                )
+        if self.touch_every is not None:
+            _require_duration("Lifetime.touch_every", self.touch_every)
+            if self.touch_every >= self.idle:
+                raise ConfigError(
+                    f"Lifetime.touch_every ({self.touch_every}) must be shorter than Lifetime.idle ({self.idle}), "
+                    "or active readers would be logged out. Shorten touch_every, or leave it out."
+                )
+
+    def ends_at(self, *, started_at: float, seen_at: float) -> float:
+        """Return the moment the session ends, in Unix seconds.
+
+        Args:
+            started_at: When the user logged in, else when the session was created, in Unix seconds.
+            seen_at: When a request last used the session, in Unix seconds.
+        """
+        idle_end = seen_at + self.idle.total_seconds()
+        # The earlier limit wins: using a stolen id must not keep it alive.
+        return idle_end if self.absolute is None else min(started_at + self.absolute.total_seconds(), idle_end)
+
+    def absolute_end(self, started_at: float) -> float:
+        """Return the moment that no activity can move, in Unix seconds; infinity when there is no such limit."""
+        return float("inf") if self.absolute is None else started_at + self.absolute.total_seconds()
+
+    def is_touch_due(self, *, seen_at: float, now: float) -> bool:
+        """Return whether a request that only read should move the idle limit now."""
+        if self.touch_every is not None:
+            return now - seen_at >= self.touch_every.total_seconds()
+        return now - seen_at >= min(self.idle.total_seconds() / 10, 60.0)
+
+
+def _require_duration(option: str, value: object) -> None:
+    if not isinstance(value, timedelta) or value <= timedelta(0):
+        raise ConfigError(
+            f"{option} must be a positive datetime.timedelta, such as timedelta(minutes=30); got {value!r}."
+        )

@@ -1,0 +1,340 @@
+"""Environ in, ``start_response`` and ``close()`` wrapped (PEP 3333). Knows the order of events, no session policy."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from .codec import Codec
+from .cookie import Cookie
+from .errors import ConfigError, StoreConflict, StoreUnavailable
+from .events import Event
+from .headers import Headers
+from .lifetime import Lifetime
+from .manager import Outcome, SessionManager
+from .registry import SessionRegistry
+from .session import Phase, Session
+from .stores.base import Store
+from .stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+
+__all__ = ["SessionMiddleware", "get_session"]
+
+logger = logging.getLogger("wsgi_session")
+
+_COOKIE_NAMES: Final = "wsgi_session.cookie_names"
+
+_UNAVAILABLE_BODY: Final = b"The service is temporarily unavailable. Please try again in a moment.\n"
+_UNAVAILABLE_HEADERS: Final = (
+    ("Content-Type", "text/plain; charset=utf-8"),
+    ("Content-Length", str(len(_UNAVAILABLE_BODY))),
+    ("Cache-Control", "no-store"),
+    ("Retry-After", "5"),
+    ("X-Content-Type-Options", "nosniff"),
+)
+
+
+class SessionMiddleware:
+    """Gives *app* a session in ``environ["session"]``, safe by default and free when it is not used.
+
+    Args:
+        app: Any WSGI application. Its attributes stay reachable through the middleware.
+        store: A store, or its URL (see :func:`~wsgi_session.stores.store_from_url`). Default: the URL in the
+            environment variable ``WSGI_SESSION_STORE``, else ``sqlite:///wsgi-session.sqlite3``.
+        secret: Signs the cookies: one secret or up to five, newest first, each at least 32 bytes. Default: the
+            environment variable ``WSGI_SESSION_SECRET``, split at spaces. Make one with ``wsgi-session keygen``.
+        cookie: How the cookie looks.
+        lifetime: When sessions end.
+        codec: How values become bytes.
+        environ_key: Where the session stands in ``environ``; also under ``"wsgi_session." + environ_key`` unless the
+            key has a dot of its own.
+        on_event: Called with every :class:`~wsgi_session.Event`. What it raises is logged and harms nothing.
+        clock: Returns the time in Unix seconds.
+
+    Raises:
+        ConfigError: An option is not allowed; the text names the option and the remedy. Also on the first request
+            if another middleware uses the same environ key or cookie name.
+
+    .. versionadded:: 1.0
+    """
+
+    def __init__(
+        self,
+        app: "WSGIApplication",
+        store: Store | str | None = None,
+        *,
+        secret: str | bytes | Sequence[str | bytes] | None = None,
+        cookie: Cookie | None = None,
+        lifetime: Lifetime | None = None,
+        codec: Codec | None = None,
+        environ_key: str = "session",
+        on_event: Callable[[Event], None] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not callable(app):
+            raise ConfigError(f"app must be a WSGI application, got {type(app).__name__}, which is not callable.")
+        if not isinstance(environ_key, str) or not environ_key:
+            raise ConfigError(f"environ_key must be a non-empty str, got {environ_key!r}.")
+        self.app = app
+        self._environ_key = environ_key
+        self._house_key = _house_key(environ_key)
+        self._manager = SessionManager(
+            store, secret=secret, cookie=cookie, lifetime=lifetime, codec=codec, on_event=on_event, clock=clock
+        )
+        self._is_memory = isinstance(self._manager.store, MemoryStore)
+
+    def __repr__(self) -> str:
+        return f"<SessionMiddleware around {self.app!r} with {self._manager.store!r}>"
+
+    def __getattr__(self, name: str) -> Any:
+        # Only reached for names that the middleware lacks; "app" itself is missing while it is being unpickled.
+        if name == "app":
+            raise AttributeError(name)
+        return getattr(self.app, name)
+
+    def handle(self) -> SessionRegistry:
+        """Return the registry of all sessions in the store: list, count, revoke, sweep."""
+        return self._manager.handle()
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Serve one request."""
+        session = self._manager.open(environ.get("HTTP_COOKIE", ""))
+        self._introduce(session, environ)
+        return _Response(self._manager, session, environ, start_response).run(self.app)
+
+    def _introduce(self, session: Session, environ: "WSGIEnvironment") -> None:
+        """Put *session* in *environ*, unless somebody else's is there."""
+        taken = self._environ_key if self._environ_key in environ else self._house_key
+        if taken in environ:
+            raise ConfigError(
+                f"environ[{taken!r}] is taken by another middleware. Give one of them another environ_key."
+            )
+        cookie_name = self._manager.cookie.wire_name
+        cookie_names = environ.get(_COOKIE_NAMES, ())
+        if cookie_name in cookie_names:
+            raise ConfigError(
+                f"two session middlewares around one application use the cookie name {cookie_name!r}. "
+                "Give one of them another Cookie(name=...)."
+            )
+        environ[_COOKIE_NAMES] = (*cookie_names, cookie_name)
+        environ[self._environ_key] = environ[self._house_key] = session
+        if self._is_memory and environ.get("wsgi.multiprocess"):
+            self._is_memory = False
+            logger.warning(
+                "MemoryStore under a server with several processes: each has sessions of its own, so users are logged "
+                "out at random. Use the default store, or one that the processes share."
+            )
+
+
+def get_session(environ: "WSGIEnvironment", environ_key: str = "session") -> Session:
+    """Return the session that stands in *environ*, typed.
+
+    Args:
+        environ: The WSGI environment of a request.
+        environ_key: The ``environ_key`` of the middleware.
+
+    Raises:
+        ConfigError: There is none: the application is not wrapped in a ``SessionMiddleware`` with this key.
+
+    .. versionadded:: 1.0
+    """
+    session = environ.get(_house_key(environ_key))
+    if not isinstance(session, Session):
+        raise ConfigError(
+            f"no session under environ_key={environ_key!r}. Wrap the application: SessionMiddleware(app, ...)."
+        )
+    return session
+
+
+def _house_key(environ_key: str) -> str:
+    # wsgiref.validate allows only strings under names without a dot.
+    return environ_key if "." in environ_key else f"wsgi_session.{environ_key}"
+
+
+class _Response:
+    """One response: holds the head back until the application has done what the head depends on.
+
+    The head leaves with the first chunk of the body (even an empty one), at its end, or with ``write()``; for a list
+    or a file, when the application returns. Iterating over this object is iterating over the application's body.
+    """
+
+    __slots__ = (
+        "_app_iter",
+        "_chunks",
+        "_environ",
+        "_exc_info",
+        "_headers",
+        "_is_closed",
+        "_is_failed",
+        "_is_sent",
+        "_manager",
+        "_outcome",
+        "_server_start",
+        "_server_write",
+        "_session",
+        "_status",
+    )
+
+    def __init__(
+        self, manager: SessionManager, session: Session, environ: "WSGIEnvironment", server_start: "StartResponse"
+    ) -> None:
+        self._manager = manager
+        self._session = session
+        self._environ = environ
+        self._server_start = server_start
+        self._server_write: Callable[[bytes], object] | None = None
+        self._status: str | None = None
+        self._headers: Headers = []
+        self._exc_info: ExcInfo | None = None
+        self._outcome = Outcome()
+        self._is_sent = False
+        self._is_failed = False
+        self._is_closed = False
+        self._app_iter: Iterable[bytes] = ()
+        self._chunks: Iterator[bytes] | None = None
+
+    def run(self, app: "WSGIApplication") -> Iterable[bytes]:
+        """Call *app* and return what the server gets: the application's own body where nothing more can happen."""
+        try:
+            self._app_iter = app(self._environ, self._start)
+            if not self._is_passed_on(self._app_iter):
+                return self
+            self._finish()
+        except BaseException as error:  # noqa: BLE001  raised again, or answered for
+            return self._rescue(error)
+        return self._app_iter
+
+    # --- what the application calls ----------------------------------------------------------------------------------
+
+    def _start(self, status: str, headers: Headers, exc_info: "ExcInfo | None" = None, /) -> Callable[[bytes], object]:
+        if self._status is not None and not exc_info:
+            raise AssertionError("start_response() was called twice without exc_info (PEP 3333)")
+        self._status, self._headers, self._exc_info = status, headers, exc_info
+        if self._is_sent:
+            # Our commit stands, so its cookie goes with the new head too, unless the server says it is too late.
+            self._forward()
+        return self._write
+
+    def _write(self, data: bytes) -> None:
+        if not self._is_sent:
+            self._commit_head()
+        if self._server_write is not None:
+            self._server_write(data)
+
+    # --- what the server calls ---------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            if self._chunks is None:
+                self._chunks = iter(self._app_iter)
+            chunk = next(self._chunks, None)
+            if not self._is_sent and self._status is not None:
+                self._commit_head()
+        except BaseException as error:  # noqa: BLE001  raised again, or answered for
+            self._chunks = iter(self._rescue(error))
+            chunk = next(self._chunks, None)
+        if chunk is None:
+            raise StopIteration
+        return chunk
+
+    def close(self) -> None:
+        """Close the application's body once, then save what was changed after the head left."""
+        try:
+            self._close_app()
+        except BaseException:
+            self._is_failed = True
+            raise
+        finally:
+            self._finish_late()
+
+    # --- the head ----------------------------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        """Commit for a body that is passed on as it is: nothing is heard of it again."""
+        if self._is_sent or self._status is None:
+            self._finish_late()
+        else:
+            self._commit_head(is_over=True)
+
+    def _commit_head(self, *, is_over: bool = False) -> None:
+        """Commit, then let the head leave: the browser is told of nothing that the store does not have."""
+        status = _status_code(self._status)
+        if status >= 500 and self._session._failure is not None:
+            raise self._session._failure
+        self._outcome = self._manager.commit(
+            self._session, status=status, is_https=self._environ.get("wsgi.url_scheme") == "https"
+        )
+        self._is_sent = True
+        self._forward(is_over=is_over)
+
+    def _forward(self, *, is_over: bool = False) -> None:
+        headers = self._outcome.apply(self._headers)
+        self._manager.head_left(self._session, headers, is_over=is_over)
+        exc_info, self._exc_info = self._exc_info, None
+        if exc_info:
+            self._server_write = self._server_start(self._status or "", headers, exc_info)
+        else:
+            self._server_write = self._server_start(self._status or "", headers)
+
+    # --- the end -----------------------------------------------------------------------------------------------------
+
+    def _finish_late(self) -> None:
+        """Commit what can be committed without a cookie: the head has left, or never will."""
+        if self._session._phase is Phase.CLOSED:
+            return
+        status = None if self._is_failed else _status_code(self._status)
+        try:
+            self._manager.commit(self._session, status=status, can_tell=False)
+        finally:
+            self._manager.head_left(self._session, self._headers, is_over=True)
+
+    def _rescue(self, error: BaseException) -> Iterable[bytes]:
+        """End a response that failed with *error*: a 503 if the store is the reason and the head is still here."""
+        self._is_failed = True
+        failure: BaseException | None = self._session._failure
+        try:
+            self._finish_late()
+        except StoreUnavailable as late_failure:
+            failure = late_failure
+        finally:
+            self._close_app()
+        if isinstance(error, StoreConflict):
+            failure = error
+        if self._is_sent or failure is None or not isinstance(error, Exception):
+            raise error
+        if not isinstance(error, StoreUnavailable | StoreConflict):
+            logger.error("The application failed after its session store did, and is answered for.", exc_info=error)
+        self._is_sent = True
+        self._server_start("503 Service Unavailable", list(_UNAVAILABLE_HEADERS))
+        return [] if self._environ.get("REQUEST_METHOD") == "HEAD" else [_UNAVAILABLE_BODY]
+
+    def _close_app(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            close = getattr(self._app_iter, "close", None)
+            if close is not None:
+                close()
+
+    def _is_passed_on(self, app_iter: object) -> bool:
+        """Return whether the server must get this very object: to see its length, or to send a file by itself."""
+        if isinstance(app_iter, list | tuple):
+            return True
+        file_wrapper = self._environ.get("wsgi.file_wrapper")
+        if isinstance(file_wrapper, type):
+            return isinstance(app_iter, file_wrapper)
+        # On some servers the wrapper is a function that returns the file.
+        return file_wrapper is not None and hasattr(app_iter, "read")
+
+
+def _status_code(status: str | None) -> int:
+    # Whether it is a valid status line at all is for the server to judge.
+    digits = status[:3] if isinstance(status, str) else ""
+    return int(digits) if digits.isascii() and digits.isdigit() else 200

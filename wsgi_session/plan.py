@@ -1,0 +1,85 @@
+"""What this request's session asks of the store and of the browser: one pure decision table."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+__all__ = ["Facts", "Plan", "StoreAction", "Tell", "make_plan"]
+
+
+class StoreAction(Enum):
+    """What the store is asked to do."""
+
+    NOTHING = "nothing"
+    CREATE = "create"
+    UPDATE = "update"
+    TOUCH = "touch"
+    ROTATE = "rotate"
+    DELETE = "delete"
+    REPLACE = "replace"
+    """Delete the destroyed session, then create the one that was begun after it."""
+
+
+class Tell(Enum):
+    """What the browser is told."""
+
+    NOTHING = "nothing"
+    SEND = "send"
+    ERASE = "erase"
+
+
+class Plan(NamedTuple):
+    """What to do, and what to tell if it succeeds."""
+
+    action: StoreAction
+    tell: Tell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known when the response head is about to leave."""
+
+    exists: bool
+    """A live record was loaded or stored before."""
+    is_ended: bool
+    """``destroy()`` was called on a stored session."""
+    is_dirty: bool
+    """The data changed."""
+    has_content: bool
+    """There is something worth a record: data, or a secret derived for paired middleware."""
+    is_rotation_due: bool
+    """``rotate()`` was called."""
+    is_touch_due: bool
+    """The idle limit has not been moved for a while."""
+    is_stale: bool
+    """The cookie was signed with an older secret."""
+    is_failed: bool
+    """The application raised or answered 5xx."""
+    can_tell: bool
+    """The response head has not left, and will."""
+    is_rolling: bool
+    """The cookie's ``Max-Age`` follows activity."""
+
+
+def make_plan(facts: Facts) -> Plan:
+    """Return what *facts* ask for."""
+    # No cookie can be told of a new id, and a failed request gets no new rights: then neither create nor rotate.
+    can_begin = facts.can_tell and not facts.is_failed
+    if facts.is_ended:
+        if can_begin and facts.has_content:
+            return Plan(StoreAction.REPLACE, Tell.SEND)
+        # Logout happens whatever the application does afterwards.
+        return Plan(StoreAction.DELETE, Tell.ERASE if facts.can_tell else Tell.NOTHING)
+    if not facts.exists:
+        if can_begin and facts.has_content:
+            return Plan(StoreAction.CREATE, Tell.SEND)
+        return Plan(StoreAction.NOTHING, Tell.NOTHING)
+    if facts.is_rotation_due and can_begin:
+        return Plan(StoreAction.ROTATE, Tell.SEND)
+    refreshed = Tell.SEND if facts.can_tell and (facts.is_rolling or facts.is_stale) else Tell.NOTHING
+    if facts.is_dirty and not facts.is_failed:
+        return Plan(StoreAction.UPDATE, refreshed)
+    # A touch also proves that the session is still alive before its cookie is issued again.
+    if facts.is_touch_due or (facts.is_stale and facts.can_tell):
+        return Plan(StoreAction.TOUCH, refreshed)
+    return Plan(StoreAction.NOTHING, Tell.NOTHING)

@@ -1,0 +1,40 @@
+"""What a store keeps of one session."""
+
+from dataclasses import dataclass, field
+
+__all__ = ["Record"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What a store keeps of one session: the encoded data, its times, and whose it is. Immutable.
+
+    All times are Unix seconds. ``repr`` leaves the data and the user out.
+
+    Args:
+        data: The session's data as the codec encoded it, at most 64 KiB.
+        created_at: When the session began; survives rotation.
+        seen_at: When a request last used the session.
+        expires_at: When the session ends. From this very moment on a store answers as if it were gone.
+        authenticated_at: When the user last logged in, or ``None``.
+        user_id: Whose session it is, or ``None`` while nobody is logged in.
+        label: A text for lists of a user's own sessions, such as a browser's name, or ``None``.
+        version: What the store needs to notice that the record changed since it was loaded. Opaque: only the
+            store that made it understands it; ``None`` in a record that no store has loaded.
+
+    .. versionadded:: 1.0
+    """
+
+    data: bytes = field(repr=False)
+    created_at: float
+    seen_at: float
+    expires_at: float
+    authenticated_at: float | None = None
+    user_id: str | None = field(default=None, repr=False)
+    label: str | None = field(default=None, repr=False)
+    version: object = field(default=None, compare=False)
+
+    @property
+    def started_at(self) -> float:
+        """Where the absolute limit counts from: the last login, else the creation, in Unix seconds."""
+        return self.created_at if self.authenticated_at is None else self.authenticated_at

@@ -1,0 +1,472 @@
+"""The session as an application sees it: loaded on first use, every change tracked. No I/O of its own."""
+
+import threading
+from collections.abc import Callable, ItemsView, Iterator, KeysView, MutableMapping, ValuesView
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from enum import IntEnum
+from typing import Any, Final, NamedTuple, NoReturn, Protocol, Self, TypeVar, overload
+
+from .changes import Changes
+from .codec import convert
+from .errors import HeadersSent, StoreUnavailable
+from .merge import ABSENT
+from .plan import Tell
+from .record import Record
+from .token import derive_secret, make_token, store_key
+
+__all__ = ["Phase", "Session", "SessionHost", "SessionState", "Stored"]
+
+T = TypeVar("T")
+
+_NO_DEFAULT: Final[Any] = object()
+
+
+class Phase(IntEnum):
+    """How far the response is."""
+
+    OPEN = 0
+    """Nothing has left: everything can still be done and told."""
+    SENT = 1
+    """The head has left: data of an existing session can still be saved, but no cookie can be told."""
+    CLOSED = 2
+    """All is committed: nothing can be changed any more."""
+
+
+class Stored(NamedTuple):
+    """A session that the store has."""
+
+    token: str
+    record: Record
+    is_stale: bool = False
+    """Whether an older secret signed its cookie."""
+
+    @property
+    def key(self) -> str:
+        """The key under which the store has it."""
+        return store_key(self.token)
+
+
+@dataclass(slots=True, eq=False)
+class SessionState:
+    """What is known of one request's session once it was used; the manager's and the session's own business."""
+
+    changes: Changes
+    stored: Stored | None = None
+    """The session as stored, or ``None`` while nothing is."""
+    new_token: str | None = None
+    """The secret that the response will carry, once it is decided."""
+    is_derived: bool = False
+    """Whether paired middleware already used the secret that the response will carry."""
+    is_rotation_due: bool = False
+    ended: Stored | None = None
+    """A destroyed session whose record is still to be deleted."""
+    is_lost: bool = False
+    """Whether the session was found dead at a commit, so that nothing of this request may be stored."""
+    owed: Tell = Tell.NOTHING
+    """What an earlier commit of this request left to be told at the response head."""
+
+    @property
+    def token(self) -> str:
+        """The secret that counts after this request, made now if there is none."""
+        if self.new_token is not None:
+            return self.new_token
+        if self.stored is not None:
+            return self.stored.token
+        self.new_token = make_token()
+        return self.new_token
+
+
+class SessionHost(Protocol):
+    """What a session asks of the manager that opened it."""
+
+    def load(self, cookie_header: str) -> SessionState:
+        """Return the state of the session that the ``Cookie`` request header names, or of a new one."""
+        ...
+
+    def save(self, session: "Session") -> None:
+        """Commit what can be committed now."""
+        ...
+
+    def clock(self) -> float:
+        """Return the time in Unix seconds."""
+        ...
+
+
+class Session(MutableMapping[str, Any]):
+    """The session of one request.
+
+    Nothing is read before the first use, nothing is created before something is stored, and what is unchanged is not
+    written. Every verb may be called from several threads of the request; all of them see the same state. Changes
+    inside of lists and dicts are noticed and saved.
+
+    Every verb may raise ``StoreUnavailable`` at the first use, and ``HeadersSent`` if the first use comes after the
+    response head has left. What the *browser* sent never raises.
+
+    .. versionadded:: 1.0
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_cookie_header",
+        "_failure",
+        "_host",
+        "_is_late_use_allowed",
+        "_is_rotation_requested",
+        "_lock",
+        "_phase",
+        "_state",
+    )
+
+    def __init__(self, host: SessionHost, cookie_header: str) -> None:
+        self._host = host
+        self._cookie_header = cookie_header
+        self._lock = threading.RLock()
+        self._state: SessionState | None = None
+        self._failure: StoreUnavailable | None = None
+        self._phase = Phase.OPEN
+        self._is_late_use_allowed = True
+        self._is_rotation_requested = False
+
+    def __repr__(self) -> str:
+        state = self._state
+        if state is None:
+            return "<Session unused>"
+        words = ["new" if state.stored is None else "loaded"]
+        words += ["destroyed"] if state.ended is not None else []
+        words += ["rotated"] if state.is_rotation_due else []
+        words += ["dirty"] if self.is_dirty else []
+        return f"<Session {' '.join(words)}>"
+
+    def __copy__(self) -> "Session":
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Session":
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Session belongs to one request and cannot be pickled; copy its values instead.")
+
+    # --- the mapping -------------------------------------------------------------------------------------------------
+
+    def __getitem__(self, key: str) -> Any:
+        with self._lock:
+            return self._use().changes.read(key)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Store *value* under *key*. Raises ``EncodeError`` right here for a value that cannot be stored."""
+        with self._lock:
+            self._changes().assign(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        with self._lock:
+            self._changes_of(key).remove(key)
+
+    def __contains__(self, key: object) -> bool:
+        with self._lock:
+            return key in self._use().changes.data
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._use().changes.data)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def keys(self) -> KeysView[str]:
+        """Return the keys as they are now."""
+        with self._lock:
+            return dict.fromkeys(self._use().changes.data).keys()
+
+    def values(self) -> ValuesView[Any]:
+        """Return the live values of the keys that there are now."""
+        return self._snapshot().values()
+
+    def items(self) -> ItemsView[str, Any]:
+        """Return the keys that there are now with their live values."""
+        return self._snapshot().items()
+
+    @overload  # pyright: ignore[reportIncompatibleMethodOverride]  # the values are Any: no overload narrows them
+    def get(self, key: str, default: Any = None) -> Any: ...
+    @overload
+    def get(self, key: str, default: None = None, *, type: type[T]) -> T | None: ...
+    @overload
+    def get(self, key: str, default: T, *, type: type[T]) -> T: ...
+    def get(self, key: str, default: Any = None, *, type: Any = None) -> Any:  # noqa: A002  as MultiDict.get has it
+        """Return the value of *key*, or *default*.
+
+        Args:
+            key: What to look up.
+            default: What to return when *key* is absent, or does not fit *type*.
+            type: Anything that ``msgspec.convert`` knows: ``int``, ``list[Item]``, a dataclass, a TypedDict, an enum,
+                ``datetime`` … The result is then a copy: put it back with :meth:`set`. Without it, the result is the
+                live value, whose nested changes are saved.
+        """
+        with self._lock:
+            changes = self._use().changes
+            if key not in changes.data:
+                return default
+            return changes.read(key) if type is None else convert(changes.data[key], type, default)
+
+    def set(self, key: str, value: Any) -> None:
+        """Store *value* under *key*. Raises ``EncodeError`` right here for a value that cannot be stored."""
+        self[key] = value
+
+    def remove(self, key: str) -> None:
+        """Remove *key*; no error when it is absent."""
+        self.pop(key, None)
+
+    def pop(self, key: str, default: Any = _NO_DEFAULT) -> Any:
+        """Remove *key* and return its value, or *default*. Raises ``KeyError`` when it is absent without one."""
+        with self._lock:
+            if key in self._use().changes.data:
+                return self._changes().remove(key)
+        if default is _NO_DEFAULT:
+            raise KeyError(key)
+        return default
+
+    def popitem(self) -> tuple[str, Any]:
+        """Remove the newest key and return it with its value. Raises ``KeyError`` when the session is empty."""
+        with self._lock:
+            data = self._use().changes.data
+            if not data:
+                raise KeyError("the session is empty")
+            key = next(reversed(data))
+            return key, self._changes().remove(key)
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """Return the live value of *key*, stored as *default* first if it is absent."""
+        with self._lock:
+            if key not in self._use().changes.data:
+                self._changes().assign(key, default)
+            return self._use().changes.read(key)
+
+    def update(self, other: Any = (), /, **values: Any) -> None:
+        """Store every key and value of *other*, a mapping or pairs, and of the keywords."""
+        with self._lock:
+            for key, value in dict(other, **values).items():
+                self._changes().assign(key, value)
+
+    def __ior__(self, other: Any) -> Self:
+        self.update(other)
+        return self
+
+    def clear(self) -> None:
+        """Remove all data, also what other requests store before this one is committed. The id stays.
+
+        This is no logout: see :meth:`destroy`.
+        """
+        with self._lock:
+            if self._use().changes.data:
+                self._changes().clear()
+
+    # --- exact under conflict ----------------------------------------------------------------------------------------
+
+    def increment(self, key: str, by: Any = 1) -> Any:
+        """Add *by* to the number under *key*, absent counting as 0, and return the sum.
+
+        Exact: when requests race, every one's increment counts. Raises ``TypeError`` if the value is no number
+        (``int``, ``float`` or ``Decimal``).
+        """
+
+        def add(value: Any) -> Any:
+            return _number(by) if value is ABSENT else _number(value) + by
+
+        with self._lock:
+            return self._changes().operate(key, add)
+
+    def append(self, key: str, item: Any) -> None:
+        """Append *item* to the list under *key*, absent counting as an empty list.
+
+        Exact: when requests race, every one's item is kept. Raises ``TypeError`` if the value is no list.
+        """
+        with self._lock:
+            self._changes().append(key, item)
+
+    def apply(self, key: str, function: Callable[[Any], Any], default: Any = None) -> Any:
+        """Replace the value of *key*, or *default* where it is absent, by ``function(value)`` and return that.
+
+        Exact: if another request changed the value meanwhile, *function* runs again on the newer one, after the
+        application returned. So it must be pure: it depends on its argument only. What it raises then, nothing of the
+        request is stored, and the error takes the place of the response.
+        """
+        with self._lock:
+            return self._changes().operate(key, lambda value: function(default if value is ABSENT else value))
+
+    # --- the life of the session -------------------------------------------------------------------------------------
+
+    def destroy(self) -> None:
+        """End the session: its record is deleted and the browser told to forget the cookie. This is logout.
+
+        Done even if the application then fails. What is stored afterwards begins a new session under a new id.
+        """
+        with self._lock:
+            state = self._use()
+            if self._phase == Phase.CLOSED:
+                raise _too_late("destroy()")
+            # What comes after begins from nothing, but still remembers what is to be deleted and told.
+            self._state = SessionState(state.changes.renewed(), ended=state.stored or state.ended, owed=state.owed)
+
+    def rotate(self) -> None:
+        """Give the session a fresh id with this response and keep its data; the old id is dead.
+
+        Call it after login and after every change of role, against session fixation. Several calls are one rotation.
+        """
+        with self._lock:
+            state = self._use()
+            if self._phase != Phase.OPEN:
+                raise _too_late("rotate()")
+            self._is_rotation_requested = True
+            if state.stored is not None and not state.is_rotation_due:
+                state.is_rotation_due = True
+                state.new_token = make_token()
+
+    def rotation_requested(self) -> bool:
+        """Return whether :meth:`rotate` was called in this request. Reads nothing."""
+        return self._is_rotation_requested
+
+    def save(self) -> None:
+        """Commit now, before a long stream or a slow call, what would otherwise be committed at the response head.
+
+        A rotation stays due for the response head, since only there the browser can be told.
+
+        Raises:
+            EncodeError: A nested change cannot be stored; ``SessionTooLarge`` when all values are too big together.
+            StoreUnavailable: The store did not answer.
+            StoreConflict: Other requests were faster, ten times in a row.
+        """
+        with self._lock:
+            self._use()
+            self._host.save(self)
+
+    def derive(self, purpose: str) -> bytes:
+        """Return 32 secret bytes for *purpose* that change exactly when the id changes; for paired middleware.
+
+        HMAC-SHA256 keyed with the session's token, independent of the middleware's ``secret``. After :meth:`rotate`
+        it is already that of the id which the response will carry. Asking makes a session that is not stored yet be
+        stored, and never makes a stored one dirty.
+        """
+        with self._lock:
+            state = self._use()
+            if state.stored is None:
+                self._check_writable(state)
+            state.is_derived = True
+            return derive_secret(state.token, purpose)
+
+    # --- what is known of it -----------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str | None:
+        """The public handle, 64 hexadecimal characters, useless as a cookie; ``None`` while there is no session.
+
+        After :meth:`rotate` it is already that of the id which the response will carry.
+        """
+        with self._lock:
+            state = self._use()
+            if state.stored is None and not state.changes.data and not state.is_derived:
+                return None
+            return store_key(state.token)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing of this session is stored yet."""
+        with self._lock:
+            return self._use().stored is None
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether this request used the session. Reads nothing."""
+        return self._state is not None
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether there is something to store. Reads nothing."""
+        with self._lock:
+            return self._state is not None and self._state.changes.is_dirty
+
+    @property
+    def created_at(self) -> float | None:
+        """When the session was created, in Unix seconds; ``None`` while it is new."""
+        return None if (record := self._record()) is None else record.created_at
+
+    @property
+    def seen_at(self) -> float | None:
+        """When an earlier request last moved the idle limit, in Unix seconds; ``None`` while the session is new."""
+        return None if (record := self._record()) is None else record.seen_at
+
+    @property
+    def authenticated_at(self) -> float | None:
+        """When the user last logged in, in Unix seconds, or ``None``."""
+        return None if (record := self._record()) is None else record.authenticated_at
+
+    @property
+    def expires_at(self) -> float | None:
+        """When the session ends if it is not used again, in Unix seconds; ``None`` while it is new."""
+        return None if (record := self._record()) is None else record.expires_at
+
+    @property
+    def expires_in(self) -> timedelta | None:
+        """How long until :attr:`expires_at`; ``None`` while the session is new."""
+        return None if (end := self.expires_at) is None else timedelta(seconds=end - self._host.clock())
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _use(self) -> SessionState:
+        """Return the state, loaded on the first call. Everything that depends on the session passes through here."""
+        if self._state is None:
+            if self._failure is not None:
+                # One time-out is enough: a store that failed in this request is not asked again.
+                raise StoreUnavailable("the session store did not answer earlier in this request") from self._failure
+            if not self._is_late_use_allowed:
+                raise HeadersSent(
+                    "the session is used for the first time after the response head has left without Vary: Cookie, "
+                    "so a cache could hand this page to somebody else. Use the session before the first chunk."
+                )
+            try:
+                self._state = self._host.load(self._cookie_header)
+            except StoreUnavailable as failure:
+                self._failure = failure
+                raise
+        return self._state
+
+    def _changes(self) -> Changes:
+        """Return the changes, after a check that one more can still be carried out."""
+        state = self._use()
+        self._check_writable(state)
+        return state.changes
+
+    def _changes_of(self, key: str) -> Changes:
+        """Like :meth:`_changes`, but an absent *key* is a ``KeyError`` at any time."""
+        if key not in self._use().changes.data:
+            raise KeyError(key)
+        return self._changes()
+
+    def _check_writable(self, state: SessionState) -> None:
+        if self._phase == Phase.CLOSED:
+            raise _too_late("this change")
+        if self._phase == Phase.SENT and state.stored is None:
+            raise _too_late("the first write of a new session")
+
+    def _snapshot(self) -> dict[str, Any]:
+        with self._lock:
+            changes = self._use().changes
+            return {key: changes.read(key) for key in changes.data}
+
+    def _record(self) -> Record | None:
+        with self._lock:
+            stored = self._use().stored
+            return None if stored is None else stored.record
+
+
+def _number(value: Any) -> Any:
+    if not isinstance(value, int | float | Decimal):
+        raise TypeError(f"increment() needs a number, not a {type(value).__name__}.")
+    return value
+
+
+def _too_late(what: str) -> HeadersSent:
+    return HeadersSent(
+        f"{what} came after the response head has left, so the browser could not be told and it would be lost. "
+        "Do it before the first chunk of the body."
+    )

@@ -1,0 +1,155 @@
+"""Sessions in this process's memory: for tests, and for a server of one process that may forget."""
+
+import heapq
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from ..errors import ConfigError
+from ..events import Dispatcher, SessionExpired
+from ..record import Record
+
+__all__ = ["MemoryStore"]
+
+
+class MemoryStore:
+    """Keeps sessions in this process's memory. They end with it, and no other process sees them.
+
+    Args:
+        max_sessions: How many sessions there may be. Before one more is created, expired ones make room, then the one
+            whose limits were moved longest ago.
+        clock: Returns the time in Unix seconds.
+
+    Raises:
+        ConfigError: *max_sessions* is not a positive ``int``.
+
+    .. versionadded:: 1.0
+    """
+
+    def __init__(self, *, max_sessions: int = 100_000, clock: Callable[[], float] = time.time) -> None:
+        if isinstance(max_sessions, bool) or not isinstance(max_sessions, int) or max_sessions < 1:
+            raise ConfigError(f"MemoryStore.max_sessions must be a positive int, got {max_sessions!r}.")
+        self.events = Dispatcher()
+        self._max_sessions = max_sessions
+        self._clock = clock
+        self._versions = itertools.count(1)
+        # Ordered by when a record's limits were last moved, the longest ago first.
+        self._records: dict[str, Record] = {}
+        # Ends of records, earliest first. An entry whose record moved on or is gone is passed over when it comes up.
+        self._ends: list[tuple[float, str]] = []
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+
+    def __repr__(self) -> str:
+        return f"MemoryStore(max_sessions={self._max_sessions})"
+
+    def load(self, key: str) -> Record | None:
+        """Return the live record under *key*, or ``None``."""
+        with self._locked():
+            record = self._records.get(key)
+        if record is None or record.expires_at > (now := self._clock()):
+            return record
+        self.events.emit(SessionExpired, at=now, id=key)
+        return None
+
+    def create(self, key: str, record: Record) -> bool:
+        """Insert *record*, unless *key* exists."""
+        with self._locked():
+            if key in self._records:
+                return False
+            if len(self._records) >= self._max_sessions:
+                self._remove_expired(self._clock(), limit=2)
+            if len(self._records) >= self._max_sessions:
+                del self._records[next(iter(self._records))]
+            self._put(key, record)
+            return True
+
+    def update(self, key: str, record: Record, *, version: object) -> bool:
+        """Replace the record if it is live and still this *version*."""
+        with self._locked():
+            current = self._live(key)
+            if current is None or current.version != version:
+                return False
+            self._put(key, _with_later_limits(record, current.seen_at, current.expires_at))
+            return True
+
+    def touch(self, key: str, *, seen_at: float, expires_at: float) -> bool:
+        """Move the limits of a live record forward."""
+        with self._locked():
+            current = self._live(key)
+            if current is None:
+                return False
+            self._put(key, _with_later_limits(current, seen_at, expires_at), version=current.version)
+            return True
+
+    def delete(self, key: str, *, version: object = None) -> bool:
+        """Remove the record, if given only in that *version*; return whether a live one was removed."""
+        with self._locked():
+            current = self._live(key)
+            if current is None or version not in (None, current.version):
+                return False
+            del self._records[key]
+            return True
+
+    def sweep(self, limit: int) -> int:
+        """Remove at most *limit* expired records; return how many."""
+        with self._locked():
+            return self._remove_expired(self._clock(), limit)
+
+    def scan(self) -> Iterator[tuple[str, Record]]:
+        """Yield the key and record of every session that is live now."""
+        with self._locked():
+            records = list(self._records.items())
+        now = self._clock()
+        return ((key, record) for key, record in records if record.expires_at > now)
+
+    def count(self) -> int:
+        """Return the number of live records."""
+        return sum(1 for _ in self.scan())
+
+    def delete_all(self) -> int:
+        """Remove every record; return how many live ones were removed."""
+        with self._locked():
+            now = self._clock()
+            removed = sum(record.expires_at > now for record in self._records.values())
+            self._records.clear()
+            self._ends.clear()
+            return removed
+
+    def close(self) -> None:
+        """Do nothing: the sessions live as long as the store does."""
+
+    def _locked(self) -> threading.Lock:
+        # A fork may copy the lock while another thread holds it; nobody would ever release it in the child.
+        if self._pid != os.getpid():
+            self._pid, self._lock = os.getpid(), threading.Lock()
+        return self._lock
+
+    def _live(self, key: str) -> Record | None:
+        record = self._records.get(key)
+        return record if record is not None and record.expires_at > self._clock() else None
+
+    def _put(self, key: str, record: Record, *, version: object = None) -> None:
+        self._records.pop(key, None)
+        self._records[key] = replace(record, version=version or next(self._versions))
+        heapq.heappush(self._ends, (record.expires_at, key))
+        if len(self._ends) > 2 * len(self._records) + 64:
+            self._ends = [(kept.expires_at, kept_key) for kept_key, kept in self._records.items()]
+            heapq.heapify(self._ends)
+
+    def _remove_expired(self, now: float, limit: int) -> int:
+        removed = 0
+        while removed < limit and self._ends and self._ends[0][0] <= now:
+            expires_at, key = heapq.heappop(self._ends)
+            record = self._records.get(key)
+            if record is not None and record.expires_at == expires_at:
+                del self._records[key]
+                removed += 1
+        return removed
+
+
+def _with_later_limits(record: Record, seen_at: float, expires_at: float) -> Record:
+    return replace(record, seen_at=max(record.seen_at, seen_at), expires_at=max(record.expires_at, expires_at))

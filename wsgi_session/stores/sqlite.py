@@ -1,0 +1,357 @@
+"""Sessions in one SQLite file: the default, for all the processes of one machine."""
+
+import os
+import sqlite3
+import stat
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import quote
+
+from ..codec import MAX_DATA_BYTES
+from ..errors import ConfigError, StoreUnavailable
+from ..events import CookieRejected, Dispatcher, SessionExpired
+from ..record import Record
+from .base import EXPIRY_GRACE_S
+
+__all__ = ["SQLiteStore"]
+
+Synchronous = Literal["NORMAL", "FULL"]
+
+SCHEMA_VERSION: Final = 1
+
+_POOL_SIZE: Final = 8
+_PAGE: Final = 500
+_KEY, _ROWID = 8, 9
+
+# A create removes at most _SWEEP_BATCH expired rows, and only every _SWEEP_EVERY-th does: more than are created.
+_SWEEP_EVERY: Final = 16
+_SWEEP_BATCH: Final = 64
+
+_SCHEMA: Final = (
+    "CREATE TABLE IF NOT EXISTS wsgi_session_schema (version INTEGER NOT NULL)",
+    "INSERT INTO wsgi_session_schema SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM wsgi_session_schema)",
+    """CREATE TABLE IF NOT EXISTS wsgi_sessions (
+        key TEXT NOT NULL UNIQUE,
+        data BLOB NOT NULL,
+        created_at REAL NOT NULL,
+        seen_at REAL NOT NULL,
+        expires_at REAL NOT NULL,
+        authenticated_at REAL,
+        user_id TEXT,
+        label TEXT,
+        version INTEGER NOT NULL DEFAULT 1
+    )""",
+    "CREATE INDEX IF NOT EXISTS wsgi_sessions_expires_at ON wsgi_sessions (expires_at)",
+    "CREATE INDEX IF NOT EXISTS wsgi_sessions_user_id ON wsgi_sessions (user_id) WHERE user_id IS NOT NULL",
+)
+
+# substr, one byte more than is allowed: a planted giant is noticed, but never read as a whole.
+_SELECT: Final = (
+    "SELECT substr(data, 1, 65537), created_at, seen_at, expires_at, authenticated_at, user_id, label, version,"
+    " key, rowid FROM wsgi_sessions "
+)
+
+# A child process must never use, nor even close, connections of its parent (sqlite.org/howtocorrupt.html, section
+# 2.6); kept here, they are not closed by the garbage collector either.
+_inherited: Final[list[Any]] = []
+
+
+class SQLiteStore:
+    """Keeps sessions in one SQLite file that all the processes of one machine share.
+
+    The file is made by the first request that needs it, readable and writable by its owner only. Committed sessions
+    survive the death of any process at any moment. ``kill -9`` loses nothing; a power cut may lose the last moments'
+    with ``synchronous="NORMAL"``, and nothing with ``"FULL"``. Not for network file systems.
+
+    Args:
+        path: The file; its directory must exist. A relative path counts from the directory the application starts in.
+        synchronous: ``"NORMAL"`` (default) or ``"FULL"``, as SQLite's ``PRAGMA synchronous``.
+        timeout: How long to wait for another process's write, in seconds.
+        clock: Returns the time in Unix seconds.
+
+    Raises:
+        ConfigError: The directory is missing or cannot be written to, or an option is not allowed.
+
+    .. versionadded:: 1.0
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        synchronous: Synchronous = "NORMAL",
+        timeout: float = 2.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if synchronous not in ("NORMAL", "FULL"):
+            raise ConfigError(f"SQLiteStore.synchronous must be 'NORMAL' or 'FULL', got {synchronous!r}.")
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 60:
+            raise ConfigError(f"SQLiteStore.timeout must be more than 0 and at most 60 seconds, got {timeout!r}.")
+        self._path = _checked_path(path)
+        self.events = Dispatcher()
+        self._synchronous = synchronous
+        self._timeout = float(timeout)
+        self._clock = clock
+        self._creates = 0
+        self._pid = os.getpid()
+        self._idle: deque[sqlite3.Connection] = deque()
+
+    def __repr__(self) -> str:
+        return f"SQLiteStore({str(self._path)!r})"
+
+    def load(self, key: str) -> Record | None:
+        """Return the live record under *key*, or ``None``."""
+        row = self._one(_SELECT + "WHERE key = ?", (key,))
+        if row is None:
+            return None
+        record = _record(row)
+        if record is None:
+            self.events.emit(CookieRejected, at=self._clock(), id=key, reason="unreadable")
+        elif record.expires_at <= (now := self._clock()):
+            self.events.emit(SessionExpired, at=now, id=key)
+        else:
+            return record
+        return None
+
+    def create(self, key: str, record: Record) -> bool:
+        """Insert *record*, unless *key* exists; now and then remove some expired rows."""
+        is_created = self._changed(
+            "INSERT INTO wsgi_sessions (key, data, created_at, seen_at, expires_at, authenticated_at, user_id, label)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
+            (key, *_values(record)),
+        )
+        self._creates += 1
+        if self._creates % _SWEEP_EVERY == 0:
+            self.sweep(_SWEEP_BATCH)
+        return is_created > 0
+
+    def update(self, key: str, record: Record, *, version: object) -> bool:
+        """Replace the record if it is live and still this *version*."""
+        return (
+            self._changed(
+                "UPDATE wsgi_sessions SET data = ?, created_at = ?, seen_at = max(seen_at, ?),"
+                " expires_at = max(expires_at, ?), authenticated_at = ?, user_id = ?, label = ?, version = version + 1"
+                " WHERE key = ? AND version = ? AND expires_at > ?",
+                (*_values(record), key, version, self._clock()),
+            )
+            > 0
+        )
+
+    def touch(self, key: str, *, seen_at: float, expires_at: float) -> bool:
+        """Move the limits of a live record forward."""
+        return (
+            self._changed(
+                "UPDATE wsgi_sessions SET seen_at = max(seen_at, ?), expires_at = max(expires_at, ?)"
+                " WHERE key = ? AND expires_at > ?",
+                (seen_at, expires_at, key, self._clock()),
+            )
+            > 0
+        )
+
+    def delete(self, key: str, *, version: object = None) -> bool:
+        """Remove the record, if given only in that *version*; return whether a live one was removed."""
+        return (
+            self._changed(
+                "DELETE FROM wsgi_sessions WHERE key = ? AND expires_at > ? AND version = ifnull(?, version)",
+                (key, self._clock(), version),
+            )
+            > 0
+        )
+
+    def sweep(self, limit: int) -> int:
+        """Remove at most *limit* rows that expired more than five minutes ago; return how many."""
+        return self._changed(
+            "DELETE FROM wsgi_sessions WHERE rowid IN"
+            " (SELECT rowid FROM wsgi_sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)",
+            (self._clock() - EXPIRY_GRACE_S, limit),
+        )
+
+    def scan(self) -> Iterator[tuple[str, Record]]:
+        """Yield the key and record of every live session, in the order of their creation."""
+        # A new row's rowid is higher than every other, so a session that rotates meanwhile moves ahead of the cursor
+        # and is met again. A page at a time: nothing is held open while the caller works.
+        cursor = 0
+        while page := self._all(_SELECT + "WHERE rowid > ? ORDER BY rowid LIMIT ?", (cursor, _PAGE)):
+            now = self._clock()
+            for row in page:
+                record = _record(row)
+                if record is not None and record.expires_at > now:
+                    yield row[_KEY], record
+            cursor = page[-1][_ROWID]
+
+    def scan_user(self, user_id: str) -> Iterator[tuple[str, Record]]:
+        """Yield the key and record of every live session of *user_id*."""
+        for row in self._all(_SELECT + "WHERE user_id = ? AND expires_at > ?", (user_id, self._clock())):
+            if (record := _record(row)) is not None:
+                yield row[_KEY], record
+
+    def count(self) -> int:
+        """Return the number of live records."""
+        row = self._one("SELECT count(*) FROM wsgi_sessions WHERE expires_at > ?", (self._clock(),))
+        return int(row[0]) if row else 0
+
+    def delete_all(self) -> int:
+        """Remove every record; return how many live ones were removed."""
+        removed = self._changed("DELETE FROM wsgi_sessions WHERE expires_at > ?", (self._clock(),))
+        self._changed("DELETE FROM wsgi_sessions", ())
+        return removed
+
+    def close(self) -> None:
+        """Close this process's connections. A later call of another method opens new ones."""
+        self._forget_parent()
+        while self._idle:
+            self._idle.pop().close()
+
+    # --- one statement at a time -------------------------------------------------------------------------------------
+
+    def _one(self, statement: str, values: tuple[Any, ...]) -> Any:
+        rows = self._all(statement, values)
+        return rows[0] if rows else None
+
+    def _all(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
+        with self._connection() as connection:
+            return connection.execute(statement, values).fetchall()
+
+    def _changed(self, statement: str, values: tuple[Any, ...]) -> int:
+        with self._connection() as connection:
+            return connection.execute(statement, values).rowcount
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection in autocommit mode; what it raises leaves as ``StoreUnavailable``."""
+        self._forget_parent()
+        try:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = self._open()
+            try:
+                yield connection
+            except BaseException:
+                connection.close()
+                raise
+            if len(self._idle) < _POOL_SIZE:
+                self._idle.append(connection)
+            else:
+                connection.close()
+        except (sqlite3.Error, OSError, OverflowError) as error:
+            raise StoreUnavailable(f"the SQLite file {str(self._path)!r} failed: {error}") from error
+
+    def _forget_parent(self) -> None:
+        if self._pid != os.getpid():
+            _inherited.append(self._idle)
+            self._pid, self._idle = os.getpid(), deque()
+
+    # --- the file ----------------------------------------------------------------------------------------------------
+
+    def _open(self) -> sqlite3.Connection:
+        """Open the file, made first if it is missing. Simultaneous first openings get in each other's way: retry."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            self._make_file()
+            # mode=rw: SQLite itself would make the file readable by everybody. check_same_thread=False: greenlets and
+            # threads share the pool, but never a connection at the same time.
+            connection = sqlite3.connect(
+                f"file:{quote(str(self._path))}?mode=rw",
+                uri=True,
+                timeout=self._timeout,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            try:
+                self._prepare(connection)
+            except BaseException as error:
+                connection.close()
+                if isinstance(error, sqlite3.OperationalError) and _is_busy(error) and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                    continue
+                raise
+            return connection
+
+    def _make_file(self) -> None:
+        # O_EXCL and O_NOFOLLOW: never through a link that somebody else put there. 0600 whatever the umask; SQLite
+        # gives its -wal and -shm files the same mode.
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        except FileExistsError:
+            return
+        try:
+            os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)
+        finally:
+            os.close(descriptor)
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        connection.execute("PRAGMA secure_delete = ON")
+        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'wsgi_sessions'").fetchone():
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in _SCHEMA:
+                connection.execute(statement)
+            connection.execute("COMMIT")
+        (version,) = connection.execute("SELECT max(version) FROM wsgi_session_schema").fetchone()
+        if version != SCHEMA_VERSION:
+            raise StoreUnavailable(
+                f"the SQLite file {str(self._path)!r} has schema version {version}, this release of wsgi_session knows "
+                f"version {SCHEMA_VERSION}. Upgrade wsgi_session, or give it another file."
+            )
+
+
+def _checked_path(path: str | os.PathLike[str]) -> Path:
+    try:
+        text = os.fspath(path)
+    except TypeError:
+        raise ConfigError(f"SQLiteStore.path must be a str or a path, got {type(path).__name__}.") from None
+    if not isinstance(text, str) or not text or "\0" in text or text == ":memory:":
+        raise ConfigError(
+            f"SQLiteStore.path must name a file, got {text!r}. For sessions in memory use MemoryStore or memory://."
+        )
+    # Made absolute now: the application may change its directory later.
+    file = Path(text).absolute()
+    remedy = "Create it, and let the user that runs the application write to it, or give another path."
+    if not file.parent.is_dir():
+        raise ConfigError(f"SQLiteStore.path={text!r}: the directory {str(file.parent)!r} does not exist. {remedy}")
+    if not os.access(file.parent, os.W_OK | os.X_OK):
+        raise ConfigError(f"SQLiteStore.path={text!r}: the directory {str(file.parent)!r} is not writable. {remedy}")
+    if file.is_dir():
+        raise ConfigError(f"SQLiteStore.path={text!r} is a directory. Give the path of a file in it.")
+    return file
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _values(record: Record) -> tuple[Any, ...]:
+    return (
+        record.data,
+        record.created_at,
+        record.seen_at,
+        record.expires_at,
+        record.authenticated_at,
+        record.user_id,
+        record.label,
+    )
+
+
+def _record(row: Any) -> Record | None:
+    """Return the record of a row, or ``None`` if something else than this module wrote it."""
+    data, created_at, seen_at, expires_at, authenticated_at, user_id, label, version = row[:_KEY]
+    if not isinstance(data, bytes) or len(data) > MAX_DATA_BYTES:
+        return None
+    if not all(isinstance(moment, float) for moment in (created_at, seen_at, expires_at, authenticated_at or 0.0)):
+        return None
+    return Record(
+        data=data,
+        created_at=created_at,
+        seen_at=seen_at,
+        expires_at=expires_at,
+        authenticated_at=authenticated_at,
+        user_id=user_id,
+        label=label,
+        version=version,
+    )

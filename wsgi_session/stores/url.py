@@ -1,0 +1,84 @@
+"""A store from a URL, so that where sessions live is one line of configuration."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from ..errors import ConfigError
+from .base import Store
+from .memory import MemoryStore
+from .sqlite import SQLiteStore
+
+__all__ = ["DEFAULT_STORE_URL", "store_from_url"]
+
+DEFAULT_STORE_URL = "sqlite:///wsgi-session.sqlite3"
+
+
+def store_from_url(url: str, *, clock: Callable[[], float] = time.time) -> Store:
+    """Return the store that *url* names, not connected yet.
+
+    ==========================================  ====================================================================
+    ``sqlite:///name.sqlite3``                  a file, from the directory the application starts in
+    ``sqlite:////var/lib/app/name.sqlite3``     a file by its absolute path; options ``synchronous``, ``timeout``
+    ``memory://``                               this process's memory; option ``max_sessions``
+    ==========================================  ====================================================================
+
+    Options follow the ``?``, as in ``sqlite:///name.sqlite3?synchronous=FULL``.
+
+    Raises:
+        ConfigError: The scheme or an option is unknown, or the store refuses it.
+
+    .. versionadded:: 1.0
+    """
+    if not isinstance(url, str):
+        raise ConfigError(f"store must be a Store or a URL such as {DEFAULT_STORE_URL!r}, got {type(url).__name__}.")
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigError("store is no valid URL; write it as in 'sqlite:////var/lib/app/sessions.sqlite3'.") from None
+    make = _MAKERS.get(parts.scheme)
+    if make is None:
+        # The URL itself may hold a password: only its scheme is told.
+        raise ConfigError(f"store has the unknown URL scheme {parts.scheme!r}; known are {', '.join(_MAKERS)}.")
+    return make(parts, clock)
+
+
+def _make_memory(parts: SplitResult, clock: Callable[[], float]) -> Store:
+    if parts.netloc or parts.path not in ("", "/"):
+        raise ConfigError("a memory:// URL has no host and no path; write 'memory://'.")
+    return MemoryStore(**_options(parts, max_sessions=int), clock=clock)
+
+
+def _make_sqlite(parts: SplitResult, clock: Callable[[], float]) -> Store:
+    if parts.netloc:
+        raise ConfigError(
+            f"a sqlite URL names no host, got {parts.netloc!r}. After 'sqlite:' write three slashes before a relative "
+            "path and four before an absolute one: 'sqlite:////var/lib/app/sessions.sqlite3'."
+        )
+    path = unquote(parts.path).removeprefix("/")
+    return SQLiteStore(path, **_options(parts, synchronous=str, timeout=float), clock=clock)
+
+
+def _options(parts: SplitResult, **known: Callable[[str], Any]) -> dict[str, Any]:
+    if parts.fragment:
+        raise ConfigError(f"a {parts.scheme} store URL has no fragment; write '#' in a path as '%23'.")
+    options = {}
+    for name, text in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in known or name in options:
+            raise ConfigError(
+                f"unknown or repeated option {name!r} in a {parts.scheme} store URL; known are {', '.join(known)}."
+            )
+        try:
+            options[name] = known[name](text)
+        except ValueError:
+            raise ConfigError(
+                f"option {name!r} in a {parts.scheme} store URL must be of type {known[name].__name__}, got {text!r}."
+            ) from None
+    return options
+
+
+_MAKERS: dict[str, Callable[[SplitResult, Callable[[], float]], Store]] = {
+    "sqlite": _make_sqlite,
+    "memory": _make_memory,
+}
