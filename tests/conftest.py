@@ -11,7 +11,7 @@ On a contributor's machine what is missing is skipped, with the line that instal
 (``--services=required``) it fails, and so does a marked test that was skipped in any other way.
 """
 
-import importlib
+import importlib.util
 import os
 import shutil
 import sys
@@ -80,10 +80,9 @@ class Require:
 
     def module(self, name: str, *, install: str) -> ModuleType:
         """Import the module *name*, or skip or fail with the *install* command."""
-        try:
-            return importlib.import_module(name)
-        except ImportError:
+        if importlib.util.find_spec(name) is None:
             self._is_missing(f"the module {name}", install)
+        return importlib.import_module(name)
 
     def program(self, name: str, *, install: str) -> str:
         """Return the path of the program *name*, or skip or fail with the *install* command."""

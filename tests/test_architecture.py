@@ -16,12 +16,13 @@ ROOT = Path(wsgi_session.__file__).parent
 
 # Imports point strictly down. A folder's __init__ is its face: it may also import the folder's rooms on its own floor.
 FLOORS = """
-8  __main__
-7  __init__  cli  contrib  testing
+9  __main__
+8  cli  contrib  testing
+7  __init__
 6  middleware  csrf  csrf/middleware
 5  manager
-4  registry  stores  stores/url
-3  session  stores/memory  stores/sqlite  stores/redis  stores/memcached  stores/sql
+4  session  finder  committer  registry  stores  stores/url
+3  state  stores/guarded  stores/memory  stores/sqlite  stores/redis  stores/memcached  stores/sql
 2  changes  stores/base
 1  token  lifetime  cookie  codec  record  merge  plan  headers  events  csrf/token  csrf/origin  csrf/form
 0  errors

@@ -6,6 +6,7 @@ Knows no store, no lock and no clock; :mod:`~wsgi_session.session` guards it.
 from typing import Any
 
 from .codec import Codec, as_stored, is_mutable
+from .errors import EncodeError
 from .merge import ABSENT, Merged, Operation, merge, same
 
 __all__ = ["Changes"]
@@ -38,7 +39,10 @@ class Changes:
         """Whether there is something to store."""
         if self._is_marked or not self._watched:
             return self._is_marked
-        return self.encode() != self._base
+        try:
+            return self.encode() != self._base
+        except EncodeError:
+            return True  # raised at the commit, which says where
 
     def read(self, key: str) -> Any:
         """Return the live value of *key*. Raises ``KeyError`` when it is absent."""

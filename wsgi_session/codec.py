@@ -108,7 +108,7 @@ def as_stored(codec: Codec, key: str, value: Any) -> Any:
         EncodeError: The value cannot be carried.
     """
     _checked_key(key)
-    if _is_plain_scalar(value):
+    if _is_plain_scalar(value) and key.isascii():
         return value
     try:
         payload = codec.encode({key: value})

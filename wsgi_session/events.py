@@ -4,6 +4,7 @@ An event never carries a token or a value. Its ``id`` is the public handle of th
 """
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
@@ -184,19 +185,21 @@ class Dispatcher:
 
     Args:
         on_event: Called with every event, in the thread where it happened. What it raises is logged and harms nothing.
+        clock: Returns the time in Unix seconds.
     """
 
-    __slots__ = ("_on_event",)
+    __slots__ = ("_clock", "_on_event")
 
-    def __init__(self, on_event: Callable[[Event], None] | None = None) -> None:
+    def __init__(self, on_event: Callable[[Event], None] | None = None, clock: Callable[[], float] = time.time) -> None:
         self._on_event = on_event
+        self._clock = clock
 
     def emit(self, kind: type[Event], **details: Any) -> None:
         """Make an event of *kind* and hand it out; costs next to nothing when nobody listens."""
         is_logged = logger.isEnabledFor(kind.level)
         if self._on_event is None and not is_logged:
             return
-        event = kind(**details)
+        event = kind(at=self._clock(), **details)
         if is_logged:
             logger.log(kind.level, "session %s", describe(event))
         if self._on_event is not None:

@@ -5,55 +5,31 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any, Final, ParamSpec, TypeVar
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
-from .changes import Changes
 from .codec import Codec, JSONCodec
+from .committer import Committer
 from .cookie import MAX_AGE_S, Cookie
-from .errors import ConfigError, StoreConflict, StoreUnavailable
-from .events import (
-    ClockSkew,
-    CookieAmbiguous,
-    CookieRejected,
-    Dispatcher,
-    Event,
-    SaveConflict,
-    SessionCreated,
-    SessionDestroyed,
-    SessionExpired,
-    SessionLoaded,
-    SessionRotated,
-    SessionSaved,
-    SessionTouched,
-    StoreFailed,
-    ValueOverwritten,
-)
+from .errors import ConfigError, StoreUnavailable
+from .events import Dispatcher, Event
+from .finder import Finder
 from .headers import Headers, add_vary_cookie, is_never_shared, replace_cookie
-from .lifetime import MAX_CLOCK_SKEW_S, Lifetime
-from .plan import Facts, StoreAction, Tell, make_plan
-from .record import Record
+from .lifetime import Lifetime
+from .plan import Facts, Tell, make_plan
 from .registry import SessionRegistry
-from .session import Phase, Session, SessionState, Stored
+from .session import Phase, Session, SessionHost
+from .state import SessionState
 from .stores.base import ReportsEvents, Store
+from .stores.guarded import GuardedStore
 from .stores.url import DEFAULT_STORE_URL, store_from_url
-from .token import TokenSigner, Verified, make_token, store_key
+from .token import TokenSigner
 
 __all__ = ["Outcome", "SessionManager"]
 
 logger = logging.getLogger("wsgi_session")
 
 T = TypeVar("T")
-P = ParamSpec("P")
-
-MAX_LOOKUPS: Final = 4
-"""How many validly signed cookies of one request are looked up."""
-
-MAX_TRIES: Final = 10
-"""How often an update that meets a newer record is merged and tried again."""
-
-MAX_COLLISIONS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +76,29 @@ class SessionManager:
     ) -> None:
         self.cookie = _checked("cookie", Cookie() if cookie is None else cookie, Cookie)
         self.lifetime = _checked("lifetime", Lifetime() if lifetime is None else lifetime, Lifetime)
-        self.codec = JSONCodec() if codec is None else codec
+        codec = JSONCodec() if codec is None else codec
         for option, function in (("clock", clock), ("on_event", on_event)):
             if function is not None and not callable(function):
                 raise ConfigError(f"{option} must be callable, got {type(function).__name__}.")
-        self.clock = clock
-        self.events = Dispatcher(on_event)
+        self._clock = clock
         self._signer = TokenSigner(_given_secret(secret), purpose=self.cookie.wire_name)
         self.store = _make_store(store, clock)
+        events = Dispatcher(on_event, clock)
         if isinstance(self.store, ReportsEvents):
-            self.store.events = self.events
+            self.store.events = events
+        guarded = GuardedStore(self.store, events)
+        self._committer = Committer(guarded, codec=codec, lifetime=self.lifetime, events=events)
+        finder = Finder(
+            guarded,
+            signer=self._signer,
+            cookie=self.cookie,
+            codec=codec,
+            lifetime=self.lifetime,
+            events=events,
+            clock=clock,
+        )
+        self._host = SessionHost(find=finder.find, save=self._save, clock=clock)
+        self._registry = SessionRegistry(self.store, codec=codec, events=events, clock=clock)
         self._is_http_warned = False
 
     def __repr__(self) -> str:
@@ -117,11 +106,11 @@ class SessionManager:
 
     def handle(self) -> SessionRegistry:
         """Return the registry of all sessions in this manager's store."""
-        return SessionRegistry(self.store, codec=self.codec, events=self.events, clock=self.clock)
+        return self._registry
 
     def open(self, cookie_header: str) -> Session:
         """Return the session of a request with this ``Cookie`` header. Reads nothing yet."""
-        return Session(self, cookie_header)
+        return Session(self._host, cookie_header)
 
     def commit(self, session: Session, *, status: int | None, is_https: bool = True, can_tell: bool = True) -> Outcome:
         """Store what the request did to *session*, and return what its response has to tell.
@@ -155,40 +144,12 @@ class SessionManager:
         if session._state is None:
             session._is_late_use_allowed = is_never_shared(headers)
 
-    # --- what a session asks (SessionHost) ---------------------------------------------------------------------------
-
-    def load(self, cookie_header: str) -> SessionState:
-        """Return the state of the one live session that *cookie_header* names, or of a new one."""
-        values = self.cookie.read(cookie_header)
-        candidates: dict[str, Verified] = {}
-        for value in values:
-            verified = self._signer.verify(value)
-            if verified is not None:
-                candidates.setdefault(verified.token, verified)
-        if not candidates:
-            if values:
-                is_signed = any(map(self._signer.is_well_formed, values))
-                self._emit(CookieRejected, reason="signature" if is_signed else "malformed")
-            return SessionState(Changes(self.codec, {}, b""))
-        live = [state for verified in list(candidates.values())[:MAX_LOOKUPS] if (state := self._look_up(verified))]
-        if len(live) == 1:
-            self._emit(SessionLoaded, id=store_key(live[0].token))
-            return live[0]
-        if live:
-            self._emit(CookieAmbiguous)
-        else:
-            self._emit(CookieRejected, reason="unknown")
-        return SessionState(Changes(self.codec, {}, b""))
-
-    def save(self, session: Session) -> None:
+    def _save(self, session: Session) -> None:
         """Commit what can be committed before the response head leaves: everything but a rotation."""
-        if session._failure is not None:
-            raise StoreUnavailable("the session store did not answer earlier in this request") from session._failure
+        session._check_store()
         state = session._state
         if state is not None:
-            self._carry_out(session, state, is_failed=False, can_tell=session._phase == Phase.OPEN, is_early=True)
-
-    # --- commit ------------------------------------------------------------------------------------------------------
+            self._carry_out(session, state, is_failed=False, can_tell=session._phase is Phase.OPEN, is_early=True)
 
     def _carry_out(
         self, session: Session, state: SessionState, *, is_failed: bool, can_tell: bool, is_early: bool = False
@@ -196,7 +157,7 @@ class SessionManager:
         """Do what the request asks for, and return the ``Set-Cookie`` value to send now, if any."""
         if state.is_lost:
             return None
-        now, stored = self.clock(), state.stored
+        now, stored = self._clock(), state.stored
         action, tell = make_plan(
             Facts(
                 exists=stored is not None,
@@ -213,7 +174,7 @@ class SessionManager:
             )
         )
         try:
-            is_alive = self._act(action, state, now)
+            is_alive = self._committer.carry_out(action, state, now=now)
         except StoreUnavailable as failure:
             session._failure = failure
             raise
@@ -237,197 +198,6 @@ class SessionManager:
             max_age_s = math.ceil(min(self.lifetime.absolute_end(state.stored.record.started_at) - now, MAX_AGE_S))
         return self.cookie.write(self._signer.sign(state.stored.token), max_age_s=max_age_s)
 
-    def _act(self, action: StoreAction, state: SessionState, now: float) -> bool:
-        """Carry *action* out; return ``False`` if the session turned out to be dead, so that nothing was stored."""
-        stored = state.stored
-        if action is StoreAction.DELETE or action is StoreAction.REPLACE:
-            self._delete(state)
-        if action is StoreAction.CREATE or action is StoreAction.REPLACE:
-            self._create(state, now)
-        elif stored is not None and action is StoreAction.UPDATE:
-            return self._update(state, stored, now)
-        elif stored is not None and action is StoreAction.ROTATE:
-            return self._rotate(state, stored, now)
-        elif stored is not None and action is StoreAction.TOUCH:
-            return self._touch(state, stored, now)
-        return True
-
-    def _create(self, state: SessionState, now: float) -> None:
-        payload = state.changes.encode()
-        expires_at = self.lifetime.ends_at(started_at=now, seen_at=now)
-        record = Record(data=payload, created_at=now, seen_at=now, expires_at=expires_at)
-        self._settle(state, self._insert(state, record), payload)
-        self._emit(SessionCreated, id=store_key(state.token))
-
-    def _update(self, state: SessionState, stored: Stored, now: float) -> bool:
-        key, current = stored.key, stored.record
-        mine = payload = state.changes.encode()
-        for attempt in range(MAX_TRIES):
-            if current.version is not None:
-                record = self._seen(replace(current, data=payload), now)
-                if self._call("update", self.store.update, key, record, version=current.version):
-                    self._settle(state, stored._replace(record=record), mine)
-                    self._emit(SessionSaved, id=key)
-                    return True
-                _pause(attempt)
-            fresh = self._fresh(state, key)
-            if fresh is None:
-                return self._lose(state, key)
-            current, payload = fresh
-        raise self._gave_up(key)
-
-    def _rotate(self, state: SessionState, stored: Stored, now: float) -> bool:
-        """Create the new record, which no client knows yet, then delete the old one in the version it was copied from.
-
-        So of two rotations one wins, and a crash in between leaves the old id working and an unreachable record.
-        """
-        key, current = stored.key, stored.record
-        mine = state.changes.encode()
-        rotated = self._insert(state, self._seen(replace(current, data=mine), now))
-        is_done = False
-        try:
-            for attempt in range(MAX_TRIES):
-                if current.version is not None:
-                    if self._call("delete", self.store.delete, key, version=current.version):
-                        is_done = True
-                        self._settle(state, rotated, mine)
-                        self._emit(SessionRotated, id=rotated.key, old_id=key)
-                        return True
-                    _pause(attempt)
-                fresh = self._fresh(state, key)
-                if fresh is None or (renewed := self._overwrite(rotated, *fresh, now=now)) is None:
-                    return self._lose(state, key)
-                current, rotated = fresh[0], renewed
-            raise self._gave_up(key)
-        finally:
-            if not is_done:
-                # Best effort: the record is unreachable anyway and will expire.
-                with suppress(StoreUnavailable):
-                    self._call("delete", self.store.delete, rotated.key)
-
-    def _overwrite(self, rotated: Stored, current: Record, payload: bytes, *, now: float) -> Stored | None:
-        """Bring the rotated copy up to date with what another request stored under the old id meanwhile."""
-        copied = self._call("load", self.store.load, rotated.key)
-        record = self._seen(replace(current, data=payload), now)
-        if copied is None or not self._call("update", self.store.update, rotated.key, record, version=copied.version):
-            return None  # revoked before anybody knew it
-        return rotated._replace(record=record)
-
-    def _touch(self, state: SessionState, stored: Stored, now: float) -> bool:
-        record = self._seen(stored.record, now)
-        if not self._call("touch", self.store.touch, stored.key, seen_at=record.seen_at, expires_at=record.expires_at):
-            return False
-        state.stored = stored._replace(record=record, is_stale=False)
-        self._emit(SessionTouched, id=stored.key)
-        return True
-
-    def _delete(self, state: SessionState) -> None:
-        if state.ended is None:
-            return
-        key = state.ended.key
-        if self._call("delete", self.store.delete, key):
-            self._emit(SessionDestroyed, id=key)
-        else:
-            self._emit(SaveConflict, id=key, reason="gone")
-        state.ended = None
-
-    def _insert(self, state: SessionState, record: Record) -> Stored:
-        """Store *record* under the coming token; a token that is taken gives way to another one."""
-        for _ in range(MAX_COLLISIONS):
-            if self._call("create", self.store.create, store_key(state.token), record):
-                return Stored(state.token, record)
-            if state.is_derived:
-                break  # paired middleware has told the secret of this one already
-            state.new_token = make_token()
-        raise StoreConflict("the id made for this session was taken; nothing was stored.")
-
-    def _fresh(self, state: SessionState, key: str) -> tuple[Record, bytes] | None:
-        """Return the record as it is by now and its data with this request's changes on top; ``None`` if it is dead."""
-        record = self._call("load", self.store.load, key)
-        theirs = None if record is None else self.codec.decode(record.data)
-        if record is None or theirs is None:
-            return None
-        merged = state.changes.merge_into(theirs)
-        if merged.overwritten:
-            self._emit(ValueOverwritten, id=key, keys=merged.overwritten)
-        return record, self.codec.encode(merged.data)
-
-    def _seen(self, record: Record, now: float) -> Record:
-        """Return *record* as used now."""
-        expires_at = self.lifetime.ends_at(started_at=record.started_at, seen_at=now)
-        return replace(record, seen_at=now, expires_at=expires_at)
-
-    def _settle(self, state: SessionState, stored: Stored, mine: bytes) -> None:
-        """Remember that everything of this request is stored, under an engine's version that is not known yet."""
-        state.stored = stored._replace(record=replace(stored.record, version=None), is_stale=False)
-        state.new_token, state.is_rotation_due = None, False
-        state.changes.settle(mine)
-
-    def _lose(self, state: SessionState, key: str) -> bool:
-        """Drop what this request did to a session that died meanwhile: what is dead stays dead."""
-        state.is_lost = True
-        self._emit(SaveConflict, id=key, reason="gone")
-        return False
-
-    def _gave_up(self, key: str) -> StoreConflict:
-        self._emit(SaveConflict, id=key, reason="busy")
-        return StoreConflict(f"other requests changed this session first, {MAX_TRIES} times in a row.")
-
-    # --- load --------------------------------------------------------------------------------------------------------
-
-    def _look_up(self, verified: Verified) -> SessionState | None:
-        """Return the state of the live session of a token, or ``None``."""
-        key = store_key(verified.token)
-        record = self._call("load", self.store.load, key)
-        if record is None:
-            return None
-        now = self.clock()
-        record = self._clamped(record, key, now)
-        # The limits of today's configuration hold for sessions that were stored under another one, too.
-        if now >= self.lifetime.ends_at(started_at=record.started_at, seen_at=record.seen_at):
-            is_idle = now < self.lifetime.absolute_end(record.started_at)
-            self._emit(SessionExpired, id=key, limit="idle" if is_idle else "absolute")
-            return None
-        data = self.codec.decode(record.data)
-        if data is None:
-            self._emit(CookieRejected, id=key, reason="unreadable")
-            return None
-        return SessionState(
-            Changes(self.codec, data, record.data), stored=Stored(verified.token, record, verified.is_stale)
-        )
-
-    def _clamped(self, record: Record, key: str, now: float) -> Record:
-        """Return *record* with no time in the future: hosts' clocks differ, and that must not log anybody out."""
-        ahead_s = max(record.seen_at, record.started_at) - now
-        if ahead_s <= 0:
-            return record
-        if ahead_s > MAX_CLOCK_SKEW_S:
-            self._emit(ClockSkew, id=key, ahead_s=ahead_s)
-        authenticated_at = None if record.authenticated_at is None else min(record.authenticated_at, now)
-        return replace(
-            record,
-            created_at=min(record.created_at, now),
-            seen_at=min(record.seen_at, now),
-            authenticated_at=authenticated_at,
-        )
-
-    # --- the store and the log ---------------------------------------------------------------------------------------
-
-    def _call(self, operation: str, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what the store answers; whatever it raises becomes ``StoreUnavailable``, with an event."""
-        try:
-            return method(*args, **kwargs)
-        except StoreUnavailable as error:
-            self._emit(StoreFailed, operation=operation, error=str(error))
-            raise
-        except Exception as error:
-            # Fail closed on a store that breaks its contract. The text is the driver's, and may hold anything.
-            self._emit(StoreFailed, operation=operation, error=type(error).__name__)
-            raise StoreUnavailable(f"the session store failed to {operation}: {type(error).__name__}") from error
-
-    def _emit(self, kind: type[Event], **details: Any) -> None:
-        self.events.emit(kind, at=self.clock(), **details)
-
     def _warn_of_http(self) -> None:
         if self.cookie.secure and not self._is_http_warned:
             self._is_http_warned = True
@@ -437,11 +207,6 @@ class SessionManager:
                 "behind a proxy that ends TLS make it set wsgi.url_scheme, as werkzeug's ProxyFix does.",
                 self.cookie.wire_name,
             )
-
-
-def _pause(attempt: int) -> None:
-    # Random, so that those who got in each other's way do not meet again. At most 50 ms.
-    time.sleep(os.urandom(1)[0] / 255 * min(0.001 * 2**attempt, 0.05))
 
 
 def _checked(option: str, value: T, kind: type[T]) -> T:

@@ -73,7 +73,7 @@ class SessionRegistry:
         """
         is_revoked = self._store.delete(id)
         if is_revoked:
-            self._events.emit(SessionRevoked, at=self._clock(), id=id)
+            self._events.emit(SessionRevoked, id=id)
         return is_revoked
 
     def revoke_where(self, predicate: Callable[[SessionSummary], object]) -> int:
@@ -99,7 +99,7 @@ class SessionRegistry:
     def revoke_all(self) -> int:
         """End every session; return how many."""
         revoked = self._scan("revoke_all()").delete_all()
-        self._events.emit(SessionRevoked, at=self._clock(), count=revoked)
+        self._events.emit(SessionRevoked, count=revoked)
         return revoked
 
     def sweep(self) -> int:

@@ -2,21 +2,20 @@
 
 import threading
 from collections.abc import Callable, ItemsView, Iterator, KeysView, MutableMapping, ValuesView
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from enum import IntEnum
-from typing import Any, Final, NamedTuple, NoReturn, Protocol, Self, TypeVar, overload
+from typing import Any, Final, NamedTuple, NoReturn, Self, TypeVar, overload
 
 from .changes import Changes
 from .codec import convert
 from .errors import HeadersSent, StoreUnavailable
 from .merge import ABSENT
-from .plan import Tell
 from .record import Record
+from .state import SessionState
 from .token import derive_secret, make_token, store_key
 
-__all__ = ["Phase", "Session", "SessionHost", "SessionState", "Stored"]
+__all__ = ["Phase", "Session", "SessionHost"]
 
 T = TypeVar("T")
 
@@ -34,64 +33,15 @@ class Phase(IntEnum):
     """All is committed: nothing can be changed any more."""
 
 
-class Stored(NamedTuple):
-    """A session that the store has."""
-
-    token: str
-    record: Record
-    is_stale: bool = False
-    """Whether an older secret signed its cookie."""
-
-    @property
-    def key(self) -> str:
-        """The key under which the store has it."""
-        return store_key(self.token)
-
-
-@dataclass(slots=True, eq=False)
-class SessionState:
-    """What is known of one request's session once it was used; the manager's and the session's own business."""
-
-    changes: Changes
-    stored: Stored | None = None
-    """The session as stored, or ``None`` while nothing is."""
-    new_token: str | None = None
-    """The secret that the response will carry, once it is decided."""
-    is_derived: bool = False
-    """Whether paired middleware already used the secret that the response will carry."""
-    is_rotation_due: bool = False
-    ended: Stored | None = None
-    """A destroyed session whose record is still to be deleted."""
-    is_lost: bool = False
-    """Whether the session was found dead at a commit, so that nothing of this request may be stored."""
-    owed: Tell = Tell.NOTHING
-    """What an earlier commit of this request left to be told at the response head."""
-
-    @property
-    def token(self) -> str:
-        """The secret that counts after this request, made now if there is none."""
-        if self.new_token is not None:
-            return self.new_token
-        if self.stored is not None:
-            return self.stored.token
-        self.new_token = make_token()
-        return self.new_token
-
-
-class SessionHost(Protocol):
+class SessionHost(NamedTuple):
     """What a session asks of the manager that opened it."""
 
-    def load(self, cookie_header: str) -> SessionState:
-        """Return the state of the session that the ``Cookie`` request header names, or of a new one."""
-        ...
-
-    def save(self, session: "Session") -> None:
-        """Commit what can be committed now."""
-        ...
-
-    def clock(self) -> float:
-        """Return the time in Unix seconds."""
-        ...
+    find: Callable[[str], SessionState]
+    """Returns the state of the session that a ``Cookie`` request header names, or of a new one."""
+    save: Callable[["Session"], None]
+    """Commits what can be committed now."""
+    clock: Callable[[], float]
+    """Returns the time in Unix seconds."""
 
 
 class Session(MutableMapping[str, Any]):
@@ -187,8 +137,10 @@ class Session(MutableMapping[str, Any]):
         """Return the keys that there are now with their live values."""
         return self._snapshot().items()
 
-    @overload  # pyright: ignore[reportIncompatibleMethodOverride]  # the values are Any: no overload narrows them
-    def get(self, key: str, default: Any = None) -> Any: ...
+    @overload
+    def get(  # pyright: ignore[reportIncompatibleMethodOverride]  # the values are Any: no overload narrows them
+        self, key: str, default: Any = None
+    ) -> Any: ...
     @overload
     def get(self, key: str, default: None = None, *, type: type[T]) -> T | None: ...
     @overload
@@ -415,20 +367,23 @@ class Session(MutableMapping[str, Any]):
     def _use(self) -> SessionState:
         """Return the state, loaded on the first call. Everything that depends on the session passes through here."""
         if self._state is None:
-            if self._failure is not None:
-                # One time-out is enough: a store that failed in this request is not asked again.
-                raise StoreUnavailable("the session store did not answer earlier in this request") from self._failure
+            self._check_store()
             if not self._is_late_use_allowed:
                 raise HeadersSent(
                     "the session is used for the first time after the response head has left without Vary: Cookie, "
                     "so a cache could hand this page to somebody else. Use the session before the first chunk."
                 )
             try:
-                self._state = self._host.load(self._cookie_header)
+                self._state = self._host.find(self._cookie_header)
             except StoreUnavailable as failure:
                 self._failure = failure
                 raise
         return self._state
+
+    def _check_store(self) -> None:
+        # One time-out is enough: a store that failed in this request is not asked again.
+        if self._failure is not None:
+            raise StoreUnavailable("the session store did not answer earlier in this request") from self._failure
 
     def _changes(self) -> Changes:
         """Return the changes, after a check that one more can still be carried out."""

@@ -32,7 +32,7 @@ class MemoryStore:
     def __init__(self, *, max_sessions: int = 100_000, clock: Callable[[], float] = time.time) -> None:
         if isinstance(max_sessions, bool) or not isinstance(max_sessions, int) or max_sessions < 1:
             raise ConfigError(f"MemoryStore.max_sessions must be a positive int, got {max_sessions!r}.")
-        self.events = Dispatcher()
+        self.events = Dispatcher(clock=clock)
         self._max_sessions = max_sessions
         self._clock = clock
         self._versions = itertools.count(1)
@@ -50,9 +50,9 @@ class MemoryStore:
         """Return the live record under *key*, or ``None``."""
         with self._locked():
             record = self._records.get(key)
-        if record is None or record.expires_at > (now := self._clock()):
+        if record is None or record.expires_at > self._clock():
             return record
-        self.events.emit(SessionExpired, at=now, id=key)
+        self.events.emit(SessionExpired, id=key)
         return None
 
     def create(self, key: str, record: Record) -> bool:

@@ -92,7 +92,7 @@ class SQLiteStore:
         if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 60:
             raise ConfigError(f"SQLiteStore.timeout must be more than 0 and at most 60 seconds, got {timeout!r}.")
         self._path = _checked_path(path)
-        self.events = Dispatcher()
+        self.events = Dispatcher(clock=clock)
         self._synchronous = synchronous
         self._timeout = float(timeout)
         self._clock = clock
@@ -110,9 +110,9 @@ class SQLiteStore:
             return None
         record = _record(row)
         if record is None:
-            self.events.emit(CookieRejected, at=self._clock(), id=key, reason="unreadable")
-        elif record.expires_at <= (now := self._clock()):
-            self.events.emit(SessionExpired, at=now, id=key)
+            self.events.emit(CookieRejected, id=key, reason="unreadable")
+        elif record.expires_at <= self._clock():
+            self.events.emit(SessionExpired, id=key)
         else:
             return record
         return None

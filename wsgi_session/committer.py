@@ -1,0 +1,195 @@
+"""Carries out what a plan asks of the store, against other requests that do the same at the same time."""
+
+import os
+import time
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final
+
+from .codec import Codec
+from .errors import StoreConflict, StoreUnavailable
+from .events import (
+    Dispatcher,
+    SaveConflict,
+    SessionCreated,
+    SessionDestroyed,
+    SessionRotated,
+    SessionSaved,
+    SessionTouched,
+    ValueOverwritten,
+)
+from .lifetime import Lifetime
+from .plan import StoreAction
+from .record import Record
+from .state import SessionState, Stored
+from .stores.base import Store
+from .token import make_token, store_key
+
+__all__ = ["Committer"]
+
+MAX_TRIES: Final = 10
+"""How often a change that meets a newer record is merged and tried again."""
+
+MAX_COLLISIONS: Final = 3
+
+
+class Committer:
+    """Stores what requests did to their sessions: compare and swap, merge, try again; what is dead stays dead."""
+
+    def __init__(self, store: Store, *, codec: Codec, lifetime: Lifetime, events: Dispatcher) -> None:
+        self._store = store
+        self._codec = codec
+        self._lifetime = lifetime
+        self._events = events
+
+    def carry_out(self, action: StoreAction, state: SessionState, *, now: float) -> bool:
+        """Carry *action* out at the time *now*, in Unix seconds.
+
+        Returns:
+            ``False`` if the session turned out to be dead: nothing was stored, and no cookie may be sent.
+
+        Raises:
+            EncodeError: A nested change cannot be stored, or all values together are too big. Nothing was stored.
+            StoreUnavailable: The store did not answer.
+            StoreConflict: Other requests were faster, ten times in a row.
+        """
+        stored = state.stored
+        if action is StoreAction.DELETE or action is StoreAction.REPLACE:
+            self._delete(state)
+        if action is StoreAction.CREATE or action is StoreAction.REPLACE:
+            self._create(state, now)
+        elif stored is not None and action is StoreAction.UPDATE:
+            return self._update(state, stored, now)
+        elif stored is not None and action is StoreAction.ROTATE:
+            return self._rotate(state, stored, now)
+        elif stored is not None and action is StoreAction.TOUCH:
+            return self._touch(state, stored, now)
+        return True
+
+    def _create(self, state: SessionState, now: float) -> None:
+        payload = state.changes.encode()
+        expires_at = self._lifetime.ends_at(started_at=now, seen_at=now)
+        record = Record(data=payload, created_at=now, seen_at=now, expires_at=expires_at)
+        created = self._insert(state, record)
+        self._settle(state, created, payload)
+        state.new_token = None
+        self._events.emit(SessionCreated, id=created.key)
+
+    def _update(self, state: SessionState, stored: Stored, now: float) -> bool:
+        key, current = stored.key, stored.record
+        mine = payload = state.changes.encode()
+        for attempt in range(MAX_TRIES):
+            if current.version is not None:
+                record = self._seen(replace(current, data=payload), now)
+                if self._store.update(key, record, version=current.version):
+                    self._settle(state, stored._replace(record=record), mine)
+                    self._events.emit(SessionSaved, id=key)
+                    return True
+                _pause(attempt)
+            fresh = self._fresh(state, key)
+            if fresh is None:
+                return self._lose(state, key)
+            current, payload = fresh
+        raise self._gave_up(key)
+
+    def _rotate(self, state: SessionState, stored: Stored, now: float) -> bool:
+        """Create the new record, which no client knows yet, then delete the old one in the version it was copied from.
+
+        So of two rotations one wins, and a crash in between leaves the old id working and an unreachable record.
+        """
+        key, current = stored.key, stored.record
+        mine = state.changes.encode()
+        rotated = self._insert(state, self._seen(replace(current, data=mine), now))
+        is_done = False
+        try:
+            for attempt in range(MAX_TRIES):
+                if current.version is not None:
+                    if self._store.delete(key, version=current.version):
+                        is_done = True
+                        self._settle(state, rotated, mine)
+                        state.new_token, state.is_rotation_due = None, False
+                        self._events.emit(SessionRotated, id=rotated.key, old_id=key)
+                        return True
+                    _pause(attempt)
+                fresh = self._fresh(state, key)
+                if fresh is None or (renewed := self._overwrite(rotated, *fresh, now=now)) is None:
+                    return self._lose(state, key)
+                current, rotated = fresh[0], renewed
+            raise self._gave_up(key)
+        finally:
+            if not is_done:
+                # Best effort: the record is unreachable anyway and will expire.
+                with suppress(StoreUnavailable):
+                    self._store.delete(rotated.key)
+
+    def _overwrite(self, rotated: Stored, current: Record, payload: bytes, *, now: float) -> Stored | None:
+        """Bring the rotated copy up to date with what another request stored under the old id meanwhile."""
+        copied = self._store.load(rotated.key)
+        record = self._seen(replace(current, data=payload), now)
+        if copied is None or not self._store.update(rotated.key, record, version=copied.version):
+            return None  # revoked before anybody knew it
+        return rotated._replace(record=record)
+
+    def _touch(self, state: SessionState, stored: Stored, now: float) -> bool:
+        record = self._seen(stored.record, now)
+        if not self._store.touch(stored.key, seen_at=record.seen_at, expires_at=record.expires_at):
+            return False
+        state.stored = stored._replace(record=record, is_stale=False)
+        self._events.emit(SessionTouched, id=stored.key)
+        return True
+
+    def _delete(self, state: SessionState) -> None:
+        if state.ended is None:
+            return
+        key = state.ended.key
+        if self._store.delete(key):
+            self._events.emit(SessionDestroyed, id=key)
+        else:
+            self._events.emit(SaveConflict, id=key, reason="gone")
+        state.ended = None
+
+    def _insert(self, state: SessionState, record: Record) -> Stored:
+        """Store *record* under the coming token; a token that is taken gives way to another one."""
+        for _ in range(MAX_COLLISIONS):
+            if self._store.create(store_key(state.token), record):
+                return Stored(state.token, record)
+            if state.is_derived:
+                break  # paired middleware has told the secret of this one already
+            state.new_token = make_token()
+        raise StoreConflict("the id made for this session was taken; nothing was stored.")
+
+    def _fresh(self, state: SessionState, key: str) -> tuple[Record, bytes] | None:
+        """Return the record as it is by now and its data with this request's changes on top; ``None`` if it is dead."""
+        record = self._store.load(key)
+        theirs = None if record is None else self._codec.decode(record.data)
+        if record is None or theirs is None:
+            return None
+        merged = state.changes.merge_into(theirs)
+        if merged.overwritten:
+            self._events.emit(ValueOverwritten, id=key, keys=merged.overwritten)
+        return record, self._codec.encode(merged.data)
+
+    def _seen(self, record: Record, now: float) -> Record:
+        """Return *record* as used now."""
+        expires_at = self._lifetime.ends_at(started_at=record.started_at, seen_at=now)
+        return replace(record, seen_at=now, expires_at=expires_at)
+
+    def _settle(self, state: SessionState, stored: Stored, mine: bytes) -> None:
+        """Remember that everything of this request is stored, under an engine's version that is not known yet."""
+        state.stored = stored._replace(record=replace(stored.record, version=None), is_stale=False)
+        state.changes.settle(mine)
+
+    def _lose(self, state: SessionState, key: str) -> bool:
+        """Drop what this request did to a session that died meanwhile: what is dead stays dead."""
+        state.is_lost = True
+        self._events.emit(SaveConflict, id=key, reason="gone")
+        return False
+
+    def _gave_up(self, key: str) -> StoreConflict:
+        self._events.emit(SaveConflict, id=key, reason="busy")
+        return StoreConflict(f"other requests changed this session first, {MAX_TRIES} times in a row.")
+
+
+def _pause(attempt: int) -> None:
+    # Random, so that those who got in each other's way do not meet again. At most 50 ms.
+    time.sleep(os.urandom(1)[0] / 255 * min(0.001 * 2**attempt, 0.05))

@@ -1,0 +1,105 @@
+"""Finds the one live session that a ``Cookie`` request header names."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from .changes import Changes
+from .codec import Codec
+from .cookie import Cookie
+from .events import ClockSkew, CookieAmbiguous, CookieRejected, Dispatcher, SessionExpired, SessionLoaded
+from .lifetime import MAX_CLOCK_SKEW_S, Lifetime
+from .record import Record
+from .state import SessionState, Stored
+from .stores.base import Store
+from .token import TokenSigner, Verified, store_key
+
+__all__ = ["Finder"]
+
+MAX_LOOKUPS: Final = 4
+"""How many validly signed cookies of one request are looked up."""
+
+
+class Finder:
+    """Finds the session of a request, and believes nothing that the browser says."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        signer: TokenSigner,
+        cookie: Cookie,
+        codec: Codec,
+        lifetime: Lifetime,
+        events: Dispatcher,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._signer = signer
+        self._cookie = cookie
+        self._codec = codec
+        self._lifetime = lifetime
+        self._events = events
+        self._clock = clock
+
+    def find(self, cookie_header: str) -> SessionState:
+        """Return the state of the one live session that *cookie_header* names, or of a new one."""
+        values = self._cookie.read(cookie_header)
+        candidates: dict[str, Verified] = {}
+        for value in values:
+            verified = self._signer.verify(value)
+            if verified is not None:
+                candidates.setdefault(verified.token, verified)
+        if not candidates:
+            if values:
+                is_signed = any(map(self._signer.is_well_formed, values))
+                self._events.emit(CookieRejected, reason="signature" if is_signed else "malformed")
+            return SessionState(Changes(self._codec, {}, b""))
+        live = [state for verified in list(candidates.values())[:MAX_LOOKUPS] if (state := self._look_up(verified))]
+        if len(live) == 1:
+            self._events.emit(SessionLoaded, id=store_key(live[0].token))
+            return live[0]
+        if live:
+            self._events.emit(CookieAmbiguous)
+        else:
+            self._events.emit(CookieRejected, reason="unknown")
+        return SessionState(Changes(self._codec, {}, b""))
+
+    def _look_up(self, verified: Verified) -> SessionState | None:
+        """Return the state of the live session of a token, or ``None``."""
+        key = store_key(verified.token)
+        record = self._store.load(key)
+        if record is None:
+            return None
+        now = self._clock()
+        record = self._clamped(record, key, now)
+        # The limits of today's configuration hold for sessions that were stored under another one, too.
+        expires_at = self._lifetime.ends_at(started_at=record.started_at, seen_at=record.seen_at)
+        if now >= expires_at:
+            is_idle = now < self._lifetime.absolute_end(record.started_at)
+            self._events.emit(SessionExpired, id=key, limit="idle" if is_idle else "absolute")
+            return None
+        data = self._codec.decode(record.data)
+        if data is None:
+            self._events.emit(CookieRejected, id=key, reason="unreadable")
+            return None
+        if expires_at < record.expires_at:
+            record = replace(record, expires_at=expires_at)
+        return SessionState(
+            Changes(self._codec, data, record.data), stored=Stored(verified.token, record, verified.is_stale)
+        )
+
+    def _clamped(self, record: Record, key: str, now: float) -> Record:
+        """Return *record* with no time in the future: hosts' clocks differ, and that must not log anybody out."""
+        ahead_s = max(record.seen_at, record.started_at) - now
+        if ahead_s <= 0:
+            return record
+        if ahead_s > MAX_CLOCK_SKEW_S:
+            self._events.emit(ClockSkew, id=key, ahead_s=ahead_s)
+        authenticated_at = None if record.authenticated_at is None else min(record.authenticated_at, now)
+        return replace(
+            record,
+            created_at=min(record.created_at, now),
+            seen_at=min(record.seen_at, now),
+            authenticated_at=authenticated_at,
+        )

@@ -1,0 +1,55 @@
+"""What is known of one request's session once it was used: the house's own notes behind the ``Session``."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .changes import Changes
+from .plan import Tell
+from .record import Record
+from .token import make_token, store_key
+
+__all__ = ["SessionState", "Stored"]
+
+
+class Stored(NamedTuple):
+    """A session that the store has."""
+
+    token: str
+    record: Record
+    is_stale: bool = False
+    """Whether an older secret signed its cookie."""
+
+    @property
+    def key(self) -> str:
+        """The key under which the store has it."""
+        return store_key(self.token)
+
+
+@dataclass(slots=True, eq=False)
+class SessionState:
+    """What is known of one request's session once it was used. Guarded by the session's lock."""
+
+    changes: Changes
+    stored: Stored | None = None
+    """The session as stored, or ``None`` while nothing is."""
+    new_token: str | None = None
+    """The secret that the response will carry, once it is decided."""
+    is_derived: bool = False
+    """Whether paired middleware already used the secret that the response will carry."""
+    is_rotation_due: bool = False
+    ended: Stored | None = None
+    """A destroyed session whose record is still to be deleted."""
+    is_lost: bool = False
+    """Whether the session was found dead at a commit, so that nothing of this request may be stored."""
+    owed: Tell = Tell.NOTHING
+    """What an earlier commit of this request left to be told at the response head."""
+
+    @property
+    def token(self) -> str:
+        """The secret that counts after this request, made now if there is none."""
+        if self.new_token is not None:
+            return self.new_token
+        if self.stored is not None:
+            return self.stored.token
+        self.new_token = make_token()
+        return self.new_token
