@@ -5,6 +5,7 @@ import logging
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import islice
 from typing import Literal
 
 from werkzeug.http import dump_cookie, parse_cookie
@@ -21,7 +22,7 @@ MAX_HEADER_BYTES = 16 * 1024
 """A longer ``Cookie`` header reads as none: servers allow half of it, so it is an attack on the parser."""
 
 MAX_CANDIDATES = 8
-"""How many cookies of our name are looked at in one request."""
+"""How many different cookies of our name are looked at in one request."""
 
 MAX_AGE_S = int(timedelta(days=400).total_seconds())
 """RFC 6265bis, section 5.5: browsers cap a longer ``Max-Age`` to this."""
@@ -124,13 +125,19 @@ class Cookie:
         return cls(name=name, secure=False)
 
     def read(self, header: str) -> list[str]:
-        """Return the distinct values of our cookie in a ``Cookie`` request header, at most eight. Never raises."""
+        """Return the distinct values of our cookie in a ``Cookie`` request header, at most nine. Never raises.
+
+        Nine are one more than is looked at: then the caller cannot know which one is meant.
+        """
         if self.wire_name not in header or len(header) > MAX_HEADER_BYTES:
             return []
-        # One byte that is not ASCII, planted by a neighbouring host, would make werkzeug raise in every request; and
-        # white space beyond ASCII could make another cookie's name read as ours.
-        values = parse_cookie(_OUTSIDE_ASCII.sub("?", header)).getlist(self.wire_name)
-        return list(dict.fromkeys(values[:MAX_CANDIDATES]))
+        # Neighbouring hosts may plant cookies beside ours. Browsers separate cookies at every semicolon, while
+        # werkzeug reads a quoted one as text: an opening quote in one cookie would swallow ours. One byte that is not
+        # ASCII would make werkzeug raise. So it gets our own cookies only, one by one, and those in ASCII.
+        ours = f"{self.wire_name}="
+        parts = (part.lstrip(" \t") for part in _OUTSIDE_ASCII.sub("?", header).split(";"))
+        distinct = dict.fromkeys(part for part in parts if part.startswith(ours))
+        return [parse_cookie(part).get(self.wire_name, "") for part in islice(distinct, MAX_CANDIDATES + 1)]
 
     def write(self, value: str, *, max_age_s: int | None) -> str:
         """Return the ``Set-Cookie`` header's value; *max_age_s* in seconds, ``None`` for the browser's session."""
@@ -167,26 +174,28 @@ class Cookie:
             raise ConfigError("Cookie.partitioned=True needs secure=True: browsers drop such a cookie otherwise.")
 
     def _prefixed_name(self) -> str:
-        prefix = next((known for known in _PREFIXES if self.name.lower().startswith(known.lower())), None)
-        bound_to_host = self.path == "/" and self.domain is None
+        is_bound_to_host = self.path == "/" and self.domain is None
+        is_prefixed = any(self.name.lower().startswith(known.lower()) for known in _PREFIXES)
+        name = self.name
+        if self.secure and not is_prefixed:
+            name = ("__Host-" if is_bound_to_host else "__Secure-") + name
+        prefix = next((known for known in _PREFIXES if name.lower().startswith(known.lower())), None)
         if prefix is None:
-            if not self.secure:
-                return self.name
-            return ("__Host-" if bound_to_host else "__Secure-") + self.name
+            return name
         rules = {
-            f"be spelled {prefix!r}": self.name.startswith(prefix),
-            "be longer than its prefix": len(self.name) > len(prefix),
+            f"be spelled {prefix!r}": name.startswith(prefix),
+            "be longer than its prefix": len(name) > len(prefix),
             "have secure=True": self.secure,
-            "have path='/' and no domain": bound_to_host or not prefix.startswith("__Host-"),
+            "have path='/' and no domain": is_bound_to_host or not prefix.startswith("__Host-"),
             "have httponly=True": self.httponly or not prefix.endswith("Http-"),
         }
         for rule, is_kept in rules.items():
             if not is_kept:
                 raise ConfigError(
-                    f"Cookie.name={self.name!r}: a cookie with this prefix must {rule}, or browsers drop it "
-                    "(RFC 6265bis, section 4.1.3). Change that option, or give the name without a prefix."
+                    f"Cookie.name={self.name!r}: a cookie with the prefix {prefix!r} must {rule}, or browsers drop it "
+                    "(RFC 6265bis, section 4.1.3). Change that option, or give another name."
                 )
-        return self.name
+        return name
 
 
 def _is_host_name(domain: object) -> bool:

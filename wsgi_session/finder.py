@@ -6,7 +6,7 @@ from typing import Final
 
 from .changes import Changes
 from .codec import Codec
-from .cookie import Cookie
+from .cookie import MAX_CANDIDATES, Cookie
 from .events import ClockSkew, CookieAmbiguous, CookieRejected, Dispatcher, SessionExpired, SessionLoaded
 from .lifetime import MAX_CLOCK_SKEW_S, Lifetime
 from .record import Record
@@ -45,25 +45,29 @@ class Finder:
     def find(self, cookie_header: str) -> SessionState:
         """Return the state of the one live session that *cookie_header* names, or of a new one."""
         values = self._cookie.read(cookie_header)
-        candidates: dict[str, Verified] = {}
-        for value in values:
-            verified = self._signer.verify(value)
-            if verified is not None:
-                candidates.setdefault(verified.token, verified)
-        if not candidates:
-            if values:
-                is_signed = any(map(self._signer.is_well_formed, values))
-                self._events.emit(CookieRejected, reason="signature" if is_signed else "malformed")
-            return SessionState(Changes(self._codec, {}, b""))
-        live = [state for verified in list(candidates.values())[:MAX_LOOKUPS] if (state := self._look_up(verified))]
+        live = self._find_live(values) if values else []
         if len(live) == 1:
             self._events.emit(SessionLoaded, id=store_key(live[0].token))
             return live[0]
-        if live:
-            self._events.emit(CookieAmbiguous)
-        else:
-            self._events.emit(CookieRejected, reason="unknown")
         return SessionState(Changes(self._codec, {}, b""))
+
+    def _find_live(self, values: list[str]) -> list[SessionState]:
+        """Return the live sessions that *values* of our cookie name; whatever is not exactly one, with an event."""
+        verified = [] if len(values) > MAX_CANDIDATES else list(filter(None, map(self._signer.verify, values)))
+        candidates = {one.token: one for one in verified}
+        # Beyond the bounds there may be another live one: whoever planted so many must not choose which one is used.
+        if len(values) > MAX_CANDIDATES or len(candidates) > MAX_LOOKUPS:
+            self._events.emit(CookieAmbiguous)
+            return []
+        live = [state for one in candidates.values() if (state := self._look_up(one)) is not None]
+        if len(live) > 1:
+            self._events.emit(CookieAmbiguous)
+        elif candidates and not live:
+            self._events.emit(CookieRejected, reason="unknown")
+        elif not live:
+            is_signed = any(map(self._signer.is_well_formed, values))
+            self._events.emit(CookieRejected, reason="signature" if is_signed else "malformed")
+        return live
 
     def _look_up(self, verified: Verified) -> SessionState | None:
         """Return the state of the live session of a token, or ``None``."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-__all__ = ["Headers", "add_vary_cookie", "is_never_shared", "replace_cookie"]
+__all__ = ["Headers", "add_vary_cookie", "has_cookie", "is_never_shared", "replace_cookie"]
 
 Headers = list[tuple[str, str]]
 
@@ -46,6 +46,11 @@ def replace_cookie(headers: Headers, wire_name: str, set_cookie: str) -> Headers
         kept.append(("Cache-Control", "no-store"))
     kept.append(("Set-Cookie", set_cookie))
     return kept
+
+
+def has_cookie(headers: Headers, wire_name: str) -> bool:
+    """Return whether *headers* set a cookie called *wire_name*."""
+    return any(_is_cookie_named(wire_name, name, value) for name, value in headers)
 
 
 def is_never_shared(headers: Iterable[tuple[str, str]]) -> bool:

@@ -14,7 +14,7 @@ from .cookie import MAX_AGE_S, Cookie
 from .errors import ConfigError, StoreUnavailable
 from .events import Dispatcher, Event
 from .finder import Finder
-from .headers import Headers, add_vary_cookie, is_never_shared, replace_cookie
+from .headers import Headers, add_vary_cookie, has_cookie, is_never_shared, replace_cookie
 from .lifetime import Lifetime
 from .plan import Facts, Tell, make_plan
 from .registry import SessionRegistry
@@ -47,6 +47,10 @@ class Outcome:
         if not self.is_used:
             return headers
         if self.set_cookie is not None:
+            if has_cookie(headers, self.wire_name):
+                logger.warning(
+                    "The application sets a cookie named %r itself; it gives way to the session's own.", self.wire_name
+                )
             headers = replace_cookie(headers, self.wire_name, self.set_cookie)
         return add_vary_cookie(headers)
 

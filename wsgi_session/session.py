@@ -138,14 +138,19 @@ class Session(MutableMapping[str, Any]):
         return self._snapshot().items()
 
     @overload
-    def get(  # pyright: ignore[reportIncompatibleMethodOverride]  # the values are Any: no overload narrows them
-        self, key: str, default: Any = None
-    ) -> Any: ...
+    def get(self, key: str, default: Any = None) -> Any: ...
     @overload
     def get(self, key: str, default: None = None, *, type: type[T]) -> T | None: ...
     @overload
     def get(self, key: str, default: T, *, type: type[T]) -> T: ...
-    def get(self, key: str, default: Any = None, *, type: Any = None) -> Any:  # noqa: A002  as MultiDict.get has it
+    # The values are Any, so no overload narrows them. "type" is the name that werkzeug's MultiDict.get has for it.
+    def get(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        key: str,
+        default: Any = None,
+        *,
+        type: Any = None,  # noqa: A002
+    ) -> Any:
         """Return the value of *key*, or *default*.
 
         Args:

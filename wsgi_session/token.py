@@ -25,11 +25,16 @@ MAX_SECRETS = 5
 # 32 random bytes and a SHA-256 signature, each 43 characters of unpadded base64url.
 _SIGNED_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{43}", re.ASCII)
 
+# Secrets that consist of such words only come from documentation, not from a generator (CVE-2023-27524).
 _PLACEHOLDER = re.compile(
-    r"(?:(?:secret|change|me|this|dev|development|default|example|test|testing|key|password|your|my|insecure|please"
-    r"|placeholder|django|flask|session|replace|here|in|production|x|123|1234567890|0123456789|abc)[\W_]*)+",
+    r"(?:(?:a|abc|an|app|application|bar|bits?|bytes?|change|complex|cookie|default|dev|development|django|dummy|example"
+    r"|flask|foo|for|generated|here|in|insecure|is|it|jwt|keep|key|long|me|my|not|of|only|own|password|placeholder"
+    r"|please|production|random|replace|safe|sample|secret|secure|session|some|something|sign|string|strong|super|test"
+    r"|testing|tests|the|this|to|token|use|value|very|web|with|your|[0-9]+)[\W_]*)+",
     re.IGNORECASE | re.ASCII,
 )
+
+_MIN_DISTINCT_BYTES = 6
 
 
 def make_token() -> str:
@@ -137,8 +142,8 @@ def _check_secret(number: int, candidate: object) -> bytes:
         raise ConfigError(f"{where} must be str or bytes, got {type(candidate).__name__}. {remedy}")
     if len(candidate) < MIN_SECRET_BYTES:
         raise ConfigError(f"{where} has {len(candidate)} bytes, at least {MIN_SECRET_BYTES} are needed. {remedy}")
-    if len(set(candidate)) == 1:
-        raise ConfigError(f"{where} repeats a single byte, which anybody can guess. {remedy}")
+    if len(set(candidate)) < _MIN_DISTINCT_BYTES:
+        raise ConfigError(f"{where} repeats a few bytes only, which anybody can guess. {remedy}")
     if _PLACEHOLDER.fullmatch(candidate.decode("latin-1")):
         raise ConfigError(f"{where} is a placeholder, which anybody can guess. {remedy}")
     return candidate

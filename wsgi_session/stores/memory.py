@@ -11,6 +11,7 @@ from dataclasses import replace
 from ..errors import ConfigError
 from ..events import Dispatcher, SessionExpired
 from ..record import Record
+from .base import EXPIRY_GRACE_S
 
 __all__ = ["MemoryStore"]
 
@@ -60,8 +61,10 @@ class MemoryStore:
         with self._locked():
             if key in self._records:
                 return False
+            now = self._clock()
+            self._remove_expired(now - EXPIRY_GRACE_S, limit=2)
             if len(self._records) >= self._max_sessions:
-                self._remove_expired(self._clock(), limit=2)
+                self._remove_expired(now, limit=1)
             if len(self._records) >= self._max_sessions:
                 del self._records[next(iter(self._records))]
             self._put(key, record)
@@ -95,9 +98,9 @@ class MemoryStore:
             return True
 
     def sweep(self, limit: int) -> int:
-        """Remove at most *limit* expired records; return how many."""
+        """Remove at most *limit* records that expired more than five minutes ago; return how many."""
         with self._locked():
-            return self._remove_expired(self._clock(), limit)
+            return self._remove_expired(self._clock() - EXPIRY_GRACE_S, limit)
 
     def scan(self) -> Iterator[tuple[str, Record]]:
         """Yield the key and record of every session that is live now."""
@@ -140,9 +143,9 @@ class MemoryStore:
             self._ends = [(kept.expires_at, kept_key) for kept_key, kept in self._records.items()]
             heapq.heapify(self._ends)
 
-    def _remove_expired(self, now: float, limit: int) -> int:
+    def _remove_expired(self, until: float, limit: int) -> int:
         removed = 0
-        while removed < limit and self._ends and self._ends[0][0] <= now:
+        while removed < limit and self._ends and self._ends[0][0] <= until:
             expires_at, key = heapq.heappop(self._ends)
             record = self._records.get(key)
             if record is not None and record.expires_at == expires_at:
