@@ -11,6 +11,7 @@ import shlex
 from importlib.metadata import metadata
 from itertools import dropwhile, groupby
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sybil import Example, Sybil
@@ -25,6 +26,19 @@ def in_a_fresh_directory(tmp_path_factory: pytest.TempPathFactory):
         for name in ("SESSION_SECRET", "WSGI_SESSION_SECRET"):
             patch.setenv(name, os.urandom(32).hex())
         yield
+
+
+def begin_page(namespace: dict[str, Any]) -> None:
+    namespace["__name__"] = "__main__"  # a page's examples are one program
+
+
+def end_page(namespace: dict[str, Any]) -> None:
+    """Close the files that a page's middlewares opened; a page that gives a name away closes its file before."""
+    from wsgi_session import SessionMiddleware
+
+    for middleware in namespace.values():
+        if isinstance(middleware, SessionMiddleware):
+            middleware._manager.store.close()
 
 
 def check_console(example: Example) -> str | None:
@@ -85,5 +99,7 @@ pytest_collect_file = Sybil(
     parsers=parsers(),
     patterns=["README.md", "docs/*.md"],
     path=str(Path(__file__).parent),
+    setup=begin_page,
+    teardown=end_page,
     fixtures=["in_a_fresh_directory"],
 ).pytest()
