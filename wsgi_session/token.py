@@ -27,7 +27,7 @@ _SIGNED_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{43}", re.ASCII)
 
 # What consists of such words only comes from somebody's documentation, not from a generator (CVE-2023-27524).
 _PLACEHOLDER = re.compile(
-    r"(?:(?:a|abc|an|app|application|bar|bits?|bytes?|change|complex|cookie|default|dev|development|django"
+    r"(?=.*[a-z]|0123|1234)(?:(?:a|abc|an|app|application|bar|bits?|bytes?|change|complex|cookie|default|dev|development|django"
     r"|flask|foo|for|generated|here|in|insecure|is|it|jwt|keep|key|long|me|my|not|of|only|own|password|placeholder"
     r"|please|production|random|replace|safe|secret|secure|session|some|something|sign|string|strong|super"
     r"|the|this|to|token|use|value|very|web|with|your|[0-9]+)[\W_]*)+",
