@@ -309,28 +309,42 @@ def _from_json(value: Any, depth: int) -> Any:
         ((tag, content),) = value.items()
         if tag.startswith("$"):
             return _READERS[tag](content, depth)
-    return {key: _from_json(item, depth + 1) for key, item in _bounded(value, depth).items()}
+    _check_depth(depth)
+    return {key: _from_json(item, depth + 1) for key, item in value.items()}
 
 
 def _read_items(values: Any, depth: int) -> list[Any]:
-    return [_from_json(value, depth + 1) for value in _bounded(values, depth)]
+    _check_depth(depth)
+    return [_from_json(value, depth + 1) for value in _of(list, values)]
 
 
 def _read_dict(pairs: Any, depth: int) -> dict[Any, Any]:
-    return {key: _from_json(value, depth + 1) for key, value in _bounded(pairs, depth)}
+    _check_depth(depth)
+    data = {}
+    for key, value in _of(list, pairs):
+        if type(key) not in (str, int):
+            raise ValueError("a key that is never written")
+        data[key] = _from_json(value, depth + 1)
+    return data
 
 
 def _read_decimal(text: Any, _depth: int) -> Decimal:
-    value = Decimal(text)
+    value = Decimal(_of(str, text))
     if not value.is_finite():
         raise ValueError("not a finite number")
     return value
 
 
-def _bounded(values: Any, depth: int) -> Any:
+def _check_depth(depth: int) -> None:
     if depth > MAX_DEPTH:
         raise ValueError("nested too deeply")
-    return values
+
+
+def _of(kind: type[T], value: Any) -> T:
+    """Return *value*, or refuse what is never written."""
+    if not isinstance(value, kind):
+        raise ValueError("a value that is never written")
+    return value
 
 
 _READERS: Final[dict[str, Callable[[Any, int], Any]]] = {
@@ -342,7 +356,7 @@ _READERS: Final[dict[str, Callable[[Any, int], Any]]] = {
     "$datetime": lambda content, _depth: datetime.fromisoformat(content),
     "$date": lambda content, _depth: date.fromisoformat(content),
     "$time": lambda content, _depth: time.fromisoformat(content),
-    "$timedelta": lambda content, _depth: timedelta(*content),
+    "$timedelta": lambda content, _depth: timedelta(*_of(list, content)),
     "$decimal": _read_decimal,
     "$uuid": lambda content, _depth: UUID(content),
 }

@@ -177,6 +177,7 @@ class Committer:
     def _settle(self, state: SessionState, stored: Stored, mine: bytes) -> None:
         """Remember that everything of this request is stored, under an engine's version that is not known yet."""
         state.stored = stored._replace(record=replace(stored.record, version=None), is_stale=False)
+        state.is_repair_due = False
         state.changes.settle(mine)
 
     def _lose(self, state: SessionState, key: str) -> bool:

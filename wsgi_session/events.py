@@ -171,7 +171,7 @@ class ClockSkew(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFailed(Event):
-    """The store did not answer; ``error`` is the kind of the driver's error, without its text."""
+    """The store did not answer. ``error`` is what it says of that, with the remedy and without credentials."""
 
     name = "store_error"
     level = logging.ERROR

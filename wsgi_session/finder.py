@@ -76,6 +76,7 @@ class Finder:
         if record is None:
             return None
         now = self._clock()
+        is_repair_due = record.started_at > now + MAX_CLOCK_SKEW_S
         record = self._clamped(record, key, now)
         # The limits of today's configuration hold for sessions that were stored under another one, too.
         expires_at = self._lifetime.ends_at(started_at=record.started_at, seen_at=record.seen_at)
@@ -90,7 +91,9 @@ class Finder:
         if expires_at < record.expires_at:
             record = replace(record, expires_at=expires_at)
         return SessionState(
-            Changes(self._codec, data, record.data), stored=Stored(verified.token, record, verified.is_stale)
+            Changes(self._codec, data, record.data),
+            stored=Stored(verified.token, record, verified.is_stale),
+            is_repair_due=is_repair_due,
         )
 
     def _clamped(self, record: Record, key: str, now: float) -> Record:

@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from .codec import Codec, JSONCodec
@@ -38,7 +38,7 @@ class Outcome:
 
     is_used: bool = False
     """Whether the response depends on the session."""
-    set_cookie: str | None = None
+    set_cookie: str | None = field(default=None, repr=False)
     """The value of the ``Set-Cookie`` header to add."""
     wire_name: str = ""
 
@@ -167,7 +167,7 @@ class SessionManager:
                 exists=stored is not None,
                 is_ended=state.ended is not None,
                 # Asked only where it matters: the answer may cost an encoding, which may raise.
-                is_dirty=stored is not None and not is_failed and state.changes.is_dirty,
+                is_dirty=stored is not None and not is_failed and (state.is_repair_due or state.changes.is_dirty),
                 has_content=bool(state.changes.data) or state.is_derived,
                 is_rotation_due=state.is_rotation_due and not is_early,
                 is_touch_due=stored is not None and self.lifetime.is_touch_due(seen_at=stored.record.seen_at, now=now),
@@ -175,6 +175,7 @@ class SessionManager:
                 is_failed=is_failed,
                 can_tell=can_tell,
                 is_rolling=self.cookie.persistent and self.cookie.rolling,
+                owed=Tell.NOTHING if is_early else state.owed,
             )
         )
         try:
@@ -184,10 +185,11 @@ class SessionManager:
             raise
         if not is_alive:
             return None
-        if tell is Tell.NOTHING:
-            tell = state.owed
-        state.owed = tell if is_early else Tell.NOTHING
-        return None if is_early or not can_tell else self._told(tell, state, now)
+        if is_early:
+            state.owed = state.owed if tell is Tell.NOTHING else tell
+            return None
+        state.owed = Tell.NOTHING
+        return self._told(tell, state, now)
 
     def _told(self, tell: Tell, state: SessionState, now: float) -> str | None:
         if tell is Tell.ERASE:

@@ -11,7 +11,7 @@ from .errors import ConfigError, StoreConflict, StoreUnavailable
 from .events import Event
 from .headers import Headers
 from .lifetime import Lifetime
-from .manager import Outcome, SessionManager
+from .manager import UNUSED, Outcome, SessionManager
 from .registry import SessionRegistry
 from .session import Phase, Session
 from .stores.base import Store
@@ -163,22 +163,17 @@ class _Response:
     or a file, when the application returns. Iterating over this object is iterating over the application's body.
     """
 
-    __slots__ = (
-        "_app_iter",
-        "_chunks",
-        "_environ",
-        "_exc_info",
-        "_headers",
-        "_is_closed",
-        "_is_failed",
-        "_is_sent",
-        "_manager",
-        "_outcome",
-        "_server_start",
-        "_server_write",
-        "_session",
-        "_status",
-    )
+    # Defaults on the class: most requests change few of them, and making a response is most of an unused one's cost.
+    _app_iter: Iterable[bytes] = ()
+    _chunks: Iterator[bytes] | None = None
+    _status: str | None = None
+    _headers: Headers = []  # noqa: RUF012  replaced, never changed
+    _exc_info: "ExcInfo | None" = None
+    _outcome: Outcome = UNUSED
+    _server_write: Callable[[bytes], object] | None = None
+    _is_sent = False
+    _is_failed = False
+    _is_closed = False
 
     def __init__(
         self, manager: SessionManager, session: Session, environ: "WSGIEnvironment", server_start: "StartResponse"
@@ -187,16 +182,6 @@ class _Response:
         self._session = session
         self._environ = environ
         self._server_start = server_start
-        self._server_write: Callable[[bytes], object] | None = None
-        self._status: str | None = None
-        self._headers: Headers = []
-        self._exc_info: ExcInfo | None = None
-        self._outcome = Outcome()
-        self._is_sent = False
-        self._is_failed = False
-        self._is_closed = False
-        self._app_iter: Iterable[bytes] = ()
-        self._chunks: Iterator[bytes] | None = None
 
     def run(self, app: "WSGIApplication") -> Iterable[bytes]:
         """Call *app* and return what the server gets: the application's own body where nothing more can happen."""

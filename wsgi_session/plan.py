@@ -59,6 +59,8 @@ class Facts:
     """The response head has not left, and will."""
     is_rolling: bool
     """The cookie's ``Max-Age`` follows activity."""
+    owed: Tell
+    """What an earlier commit of this request, by ``save()``, left to be told."""
 
 
 def make_plan(facts: Facts) -> Plan:
@@ -73,13 +75,14 @@ def make_plan(facts: Facts) -> Plan:
     if not facts.exists:
         if can_begin and facts.has_content:
             return Plan(StoreAction.CREATE, Tell.SEND)
-        return Plan(StoreAction.NOTHING, Tell.NOTHING)
+        return Plan(StoreAction.NOTHING, facts.owed if facts.can_tell else Tell.NOTHING)
     if facts.is_rotation_due and can_begin:
         return Plan(StoreAction.ROTATE, Tell.SEND)
-    refreshed = Tell.SEND if facts.can_tell and (facts.is_rolling or facts.is_stale) else Tell.NOTHING
+    is_cookie_due = facts.can_tell and (facts.is_stale or facts.owed is Tell.SEND)
+    refreshed = Tell.SEND if is_cookie_due or (facts.can_tell and facts.is_rolling) else Tell.NOTHING
     if facts.is_dirty and not facts.is_failed:
         return Plan(StoreAction.UPDATE, refreshed)
     # A touch also proves that the session is still alive before its cookie is issued again.
-    if facts.is_touch_due or (facts.is_stale and facts.can_tell):
+    if facts.is_touch_due or is_cookie_due:
         return Plan(StoreAction.TOUCH, refreshed)
     return Plan(StoreAction.NOTHING, Tell.NOTHING)

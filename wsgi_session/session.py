@@ -57,27 +57,17 @@ class Session(MutableMapping[str, Any]):
     .. versionadded:: 1.0
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_cookie_header",
-        "_failure",
-        "_host",
-        "_is_late_use_allowed",
-        "_is_rotation_requested",
-        "_lock",
-        "_phase",
-        "_state",
-    )
+    # Defaults on the class: a request that does not use its session pays for none of them.
+    _state: SessionState | None = None
+    _failure: StoreUnavailable | None = None
+    _phase = Phase.OPEN
+    _is_late_use_allowed = True
+    _is_rotation_requested = False
 
     def __init__(self, host: SessionHost, cookie_header: str) -> None:
         self._host = host
         self._cookie_header = cookie_header
         self._lock = threading.RLock()
-        self._state: SessionState | None = None
-        self._failure: StoreUnavailable | None = None
-        self._phase = Phase.OPEN
-        self._is_late_use_allowed = True
-        self._is_rotation_requested = False
 
     def __repr__(self) -> str:
         state = self._state
@@ -260,6 +250,7 @@ class Session(MutableMapping[str, Any]):
         """
         with self._lock:
             state = self._use()
+            self._check_store()
             if self._phase == Phase.CLOSED:
                 raise _too_late("destroy()")
             # What comes after begins from nothing, but still remembers what is to be deleted and told.
@@ -272,6 +263,7 @@ class Session(MutableMapping[str, Any]):
         """
         with self._lock:
             state = self._use()
+            self._check_store()
             if self._phase != Phase.OPEN:
                 raise _too_late("rotate()")
             self._is_rotation_requested = True
@@ -403,6 +395,7 @@ class Session(MutableMapping[str, Any]):
         return self._changes()
 
     def _check_writable(self, state: SessionState) -> None:
+        self._check_store()
         if self._phase == Phase.CLOSED:
             raise _too_late("this change")
         if self._phase == Phase.SENT and state.stored is None:

@@ -19,13 +19,16 @@ class Stored(NamedTuple):
     is_stale: bool = False
     """Whether an older secret signed its cookie."""
 
+    def __repr__(self) -> str:
+        return f"Stored({self.record!r})"  # an error page shows local variables: the token is not for it
+
     @property
     def key(self) -> str:
         """The key under which the store has it."""
         return store_key(self.token)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class SessionState:
     """What is known of one request's session once it was used. Guarded by the session's lock."""
 
@@ -37,6 +40,8 @@ class SessionState:
     is_derived: bool = False
     """Whether paired middleware already used the secret that the response will carry."""
     is_rotation_due: bool = False
+    is_repair_due: bool = False
+    """Whether the record bears a time far in the future, and would never end."""
     ended: Stored | None = None
     """A destroyed session whose record is still to be deleted."""
     is_lost: bool = False

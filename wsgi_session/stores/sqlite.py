@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import quote
+from weakref import WeakSet
 
 from ..codec import MAX_DATA_BYTES
 from ..errors import ConfigError, StoreUnavailable
@@ -56,8 +57,20 @@ _SELECT: Final = (
 )
 
 # A child process must never use, nor even close, connections of its parent (sqlite.org/howtocorrupt.html, section
-# 2.6); kept here, they are not closed by the garbage collector either.
+# 2.6), and inherits SQLite's notes of the locks that they hold, which are not its own. So none is open during a fork:
+# every idle one is closed before. One that another thread uses at that very moment is kept here, where the child's
+# garbage collector does not close it.
+_stores: Final["WeakSet[SQLiteStore]"] = WeakSet()
 _inherited: Final[list[Any]] = []
+
+
+def _close_before_fork() -> None:
+    for store in list(_stores):
+        store.close()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(before=_close_before_fork)
 
 
 class SQLiteStore:
@@ -99,6 +112,7 @@ class SQLiteStore:
         self._creates = 0
         self._pid = os.getpid()
         self._idle: deque[sqlite3.Connection] = deque()
+        _stores.add(self)
 
     def __repr__(self) -> str:
         return f"SQLiteStore({str(self._path)!r})"
@@ -285,6 +299,8 @@ class SQLiteStore:
             os.close(descriptor)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
+        # A damaged text reads as another text; the driver would quote it in an error.
+        connection.text_factory = _decoded
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute("PRAGMA secure_delete = ON")
@@ -322,6 +338,10 @@ def _checked_path(path: str | os.PathLike[str]) -> Path:
     return file
 
 
+def _decoded(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
+
+
 def _is_busy(error: sqlite3.OperationalError) -> bool:
     return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
@@ -344,6 +364,8 @@ def _record(row: Any) -> Record | None:
     if not isinstance(data, bytes) or len(data) > MAX_DATA_BYTES:
         return None
     if not all(isinstance(moment, float) for moment in (created_at, seen_at, expires_at, authenticated_at or 0.0)):
+        return None
+    if not all(isinstance(text, str | None) for text in (user_id, label)):
         return None
     return Record(
         data=data,

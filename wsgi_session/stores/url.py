@@ -53,7 +53,7 @@ def _make_memory(parts: SplitResult, clock: Callable[[], float]) -> Store:
 def _make_sqlite(parts: SplitResult, clock: Callable[[], float]) -> Store:
     if parts.netloc:
         raise ConfigError(
-            f"a sqlite URL names no host, got {parts.netloc!r}. After 'sqlite:' write three slashes before a relative "
+            "a sqlite URL names no host. After 'sqlite:' write three slashes before a relative "
             "path and four before an absolute one: 'sqlite:////var/lib/app/sessions.sqlite3'."
         )
     path = unquote(parts.path).removeprefix("/")
