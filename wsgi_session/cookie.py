@@ -21,6 +21,9 @@ SameSite = Literal["Strict", "Lax", "None"]
 MAX_HEADER_BYTES = 16 * 1024
 """A longer ``Cookie`` header reads as none: servers allow half of it, so it is an attack on the parser."""
 
+MAX_COOKIE_BYTES = 512
+"""A longer cookie of our name reads as an empty one: ours are far shorter, and parsing takes quadratic time."""
+
 MAX_CANDIDATES = 8
 """How many different cookies of our name are looked at in one request."""
 
@@ -137,7 +140,10 @@ class Cookie:
         ours = f"{self.wire_name}="
         parts = (part.lstrip(" \t") for part in _OUTSIDE_ASCII.sub("?", header).split(";"))
         distinct = dict.fromkeys(part for part in parts if part.startswith(ours))
-        return [parse_cookie(part).get(self.wire_name, "") for part in islice(distinct, MAX_CANDIDATES + 1)]
+        return [
+            parse_cookie(part).get(self.wire_name, "") if len(part) <= MAX_COOKIE_BYTES else ""
+            for part in islice(distinct, MAX_CANDIDATES + 1)
+        ]
 
     def write(self, value: str, *, max_age_s: int | None) -> str:
         """Return the ``Set-Cookie`` header's value; *max_age_s* in seconds, ``None`` for the browser's session."""

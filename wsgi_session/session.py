@@ -19,6 +19,8 @@ __all__ = ["Phase", "Session", "SessionHost"]
 
 T = TypeVar("T")
 
+_LONGEST_S: Final = timedelta.max // timedelta(seconds=1)
+
 _NO_DEFAULT: Final[Any] = object()
 
 
@@ -357,7 +359,9 @@ class Session(MutableMapping[str, Any]):
     @property
     def expires_in(self) -> timedelta | None:
         """How long until :attr:`expires_at`; ``None`` while the session is new."""
-        return None if (end := self.expires_at) is None else timedelta(seconds=end - self._host.clock())
+        if (end := self.expires_at) is None:
+            return None
+        return timedelta(seconds=min(end - self._host.clock(), _LONGEST_S))
 
     # --- inside ------------------------------------------------------------------------------------------------------
 

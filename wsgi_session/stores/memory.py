@@ -128,7 +128,8 @@ class MemoryStore:
     def _locked(self) -> threading.Lock:
         # A fork may copy the lock while another thread holds it; nobody would ever release it in the child.
         if self._pid != os.getpid():
-            self._pid, self._lock = os.getpid(), threading.Lock()
+            self._lock = threading.Lock()
+            self._pid = os.getpid()  # last: another thread that sees it must not meet the parent's lock
         return self._lock
 
     def _live(self, key: str) -> Record | None:

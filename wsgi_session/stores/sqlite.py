@@ -1,5 +1,6 @@
 """Sessions in one SQLite file: the default, for all the processes of one machine."""
 
+import math
 import os
 import sqlite3
 import stat
@@ -12,7 +13,6 @@ from typing import Any, Final, Literal
 from urllib.parse import quote
 from weakref import WeakSet
 
-from ..codec import MAX_DATA_BYTES
 from ..errors import ConfigError, StoreUnavailable
 from ..events import CookieRejected, Dispatcher, SessionExpired
 from ..record import Record
@@ -50,10 +50,10 @@ _SCHEMA: Final = (
     "CREATE INDEX IF NOT EXISTS wsgi_sessions_user_id ON wsgi_sessions (user_id) WHERE user_id IS NOT NULL",
 )
 
-# substr, one byte more than is allowed: a planted giant is noticed, but never read as a whole.
+# A planted giant of more than 64 KiB is noticed, but never read.
 _SELECT: Final = (
-    "SELECT substr(data, 1, 65537), created_at, seen_at, expires_at, authenticated_at, user_id, label, version,"
-    " key, rowid FROM wsgi_sessions "
+    "SELECT CASE WHEN length(data) <= 65536 THEN data END, created_at, seen_at, expires_at, authenticated_at, user_id,"
+    " label, version, key, rowid FROM wsgi_sessions "
 )
 
 # A child process must never use, nor even close, connections of its parent (sqlite.org/howtocorrupt.html, section
@@ -258,7 +258,8 @@ class SQLiteStore:
     def _forget_parent(self) -> None:
         if self._pid != os.getpid():
             _inherited.append(self._idle)
-            self._pid, self._idle = os.getpid(), deque()
+            self._idle = deque()
+            self._pid = os.getpid()  # last: another thread that sees it must not meet the parent's connections
 
     # --- the file ----------------------------------------------------------------------------------------------------
 
@@ -361,11 +362,14 @@ def _values(record: Record) -> tuple[Any, ...]:
 def _record(row: Any) -> Record | None:
     """Return the record of a row, or ``None`` if something else than this module wrote it."""
     data, created_at, seen_at, expires_at, authenticated_at, user_id, label, version = row[:_KEY]
-    if not isinstance(data, bytes) or len(data) > MAX_DATA_BYTES:
-        return None
-    if not all(isinstance(moment, float) for moment in (created_at, seen_at, expires_at, authenticated_at or 0.0)):
-        return None
-    if not all(isinstance(text, str | None) for text in (user_id, label)):
+    times = (created_at, seen_at, expires_at, 0.0 if authenticated_at is None else authenticated_at)
+    is_ours = (
+        isinstance(data, bytes)
+        and isinstance(version, int)
+        and all(isinstance(moment, float) and math.isfinite(moment) for moment in times)
+        and all(isinstance(text, str | None) for text in (user_id, label))
+    )
+    if not is_ours:
         return None
     return Record(
         data=data,
