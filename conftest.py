@@ -20,11 +20,11 @@ from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser, SkipParse
 
 @pytest.fixture(scope="module")
 def in_a_fresh_directory(tmp_path_factory: pytest.TempPathFactory):
-    """Let a page's examples make their files elsewhere, with the secrets that it tells its reader to set."""
+    """Let a page's examples make their files elsewhere, with the secret that it tells its reader to set."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("examples"))
-        for name in ("SESSION_SECRET", "WSGI_SESSION_SECRET"):
-            patch.setenv(name, os.urandom(32).hex())
+        patch.setenv("WSGI_SESSION_SECRET", os.urandom(32).hex())
+        patch.delenv("WSGI_SESSION_STORE", raising=False)
         yield
 
 
@@ -75,10 +75,10 @@ def check_command(words: list[str]) -> str | None:
 
 
 def check_subcommand(arguments: list[str]) -> str | None:
-    from wsgi_session.cli import main
+    from wsgi_session.cli.commands import cli
 
     name, *rest = arguments or ["--help"]
-    command = main if name.startswith("-") else main.commands.get(name)
+    command = cli if name.startswith("-") else cli.commands.get(name)
     if command is None:
         return f"no such subcommand {name!r}"
     known = {option for parameter in command.params for option in parameter.opts} | {"--help", "--version"}

@@ -118,9 +118,7 @@ class Committer:
             raise self._gave_up(key)
         finally:
             if not is_done:
-                # Best effort: the record is unreachable anyway and will expire.
-                with suppress(StoreUnavailable):
-                    self._store.delete(rotated.key)
+                self._discard(rotated.key)
 
     def _overwrite(self, rotated: Stored, current: Record, payload: bytes, *, now: float) -> Stored | None:
         """Bring the rotated copy up to date with what another request stored under the old id meanwhile."""
@@ -151,12 +149,23 @@ class Committer:
     def _insert(self, state: SessionState, record: Record) -> Stored:
         """Store *record* under the coming token; a token that is taken gives way to another one."""
         for _ in range(MAX_COLLISIONS):
-            if self._store.create(store_key(state.token), record):
+            key = store_key(state.token)
+            try:
+                is_created = self._store.create(key, record)
+            except StoreUnavailable:
+                self._discard(key)  # it may have been created, with only the answer lost
+                raise
+            if is_created:
                 return Stored(state.token, record)
             if state.is_derived:
                 break  # paired middleware has told the secret of this one already
             state.new_token = make_token()
         raise StoreConflict("the id made for this session was taken; nothing was stored.")
+
+    def _discard(self, key: str) -> None:
+        """Remove a record that no browser was told of. As well as can be: it is unreachable anyway and will expire."""
+        with suppress(StoreUnavailable):
+            self._store.delete(key)
 
     def _fresh(self, state: SessionState, key: str) -> tuple[Record, bytes] | None:
         """Return the record as it is by now and its data with this request's changes on top; ``None`` if it is dead."""
