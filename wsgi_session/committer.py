@@ -80,7 +80,7 @@ class Committer:
         mine = payload = state.changes.encode()
         for attempt in range(MAX_TRIES):
             if current.version is not None:
-                record = self._seen(replace(current, data=payload), now)
+                record = self._seen(current, now, payload)
                 if self._store.update(key, record, version=current.version):
                     self._settle(state, stored._replace(record=record), mine)
                     self._events.emit(SessionSaved, id=key)
@@ -99,7 +99,7 @@ class Committer:
         """
         key, current = stored.key, stored.record
         mine = state.changes.encode()
-        rotated = self._insert(state, self._seen(replace(current, data=mine), now))
+        rotated = self._insert(state, self._seen(current, now, mine))
         is_done = False
         try:
             for attempt in range(MAX_TRIES):
@@ -123,7 +123,7 @@ class Committer:
     def _overwrite(self, rotated: Stored, current: Record, payload: bytes, *, now: float) -> Stored | None:
         """Bring the rotated copy up to date with what another request stored under the old id meanwhile."""
         copied = self._store.load(rotated.key)
-        record = self._seen(replace(current, data=payload), now)
+        record = self._seen(current, now, payload)
         if copied is None or not self._store.update(rotated.key, record, version=copied.version):
             return None  # revoked before anybody knew it
         return rotated._replace(record=record)
@@ -132,7 +132,7 @@ class Committer:
         record = self._seen(stored.record, now)
         if not self._store.touch(stored.key, seen_at=record.seen_at, expires_at=record.expires_at):
             return False
-        state.stored = stored._replace(record=record, is_stale=False)
+        state.stored = Stored(stored.token, replace(record, version=stored.record.version))
         self._events.emit(SessionTouched, id=stored.key)
         return True
 
@@ -178,14 +178,14 @@ class Committer:
             self._events.emit(ValueOverwritten, id=key, keys=merged.overwritten)
         return record, self._codec.encode(merged.data)
 
-    def _seen(self, record: Record, now: float) -> Record:
-        """Return *record* as used now."""
+    def _seen(self, record: Record, now: float, data: bytes | None = None) -> Record:
+        """Return *record* as used now, if given with other data, in a version that is not known yet."""
         expires_at = self._lifetime.ends_at(started_at=record.started_at, seen_at=now)
-        return replace(record, seen_at=now, expires_at=expires_at)
+        return record.renewed(seen_at=now, expires_at=expires_at, data=data)
 
     def _settle(self, state: SessionState, stored: Stored, mine: bytes) -> None:
-        """Remember that everything of this request is stored, under an engine's version that is not known yet."""
-        state.stored = stored._replace(record=replace(stored.record, version=None), is_stale=False)
+        """Remember that everything this request did so far is stored."""
+        state.stored = stored._replace(is_stale=False)
         state.is_repair_due = False
         state.changes.settle(mine)
 

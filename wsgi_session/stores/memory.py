@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from ..errors import ConfigError
 from ..events import Dispatcher, SessionExpired
@@ -67,7 +66,7 @@ class MemoryStore:
                 self._remove_expired(now, limit=1)
             if len(self._records) >= self._max_sessions:
                 del self._records[next(iter(self._records))]
-            self._put(key, record)
+            self._put(key, record, since=record, version=next(self._versions))
             return True
 
     def update(self, key: str, record: Record, *, version: object) -> bool:
@@ -76,7 +75,7 @@ class MemoryStore:
             current = self._live(key)
             if current is None or current.version != version:
                 return False
-            self._put(key, _with_later_limits(record, current.seen_at, current.expires_at))
+            self._put(key, record, since=current, version=next(self._versions))
             return True
 
     def touch(self, key: str, *, seen_at: float, expires_at: float) -> bool:
@@ -85,7 +84,8 @@ class MemoryStore:
             current = self._live(key)
             if current is None:
                 return False
-            self._put(key, _with_later_limits(current, seen_at, expires_at), version=current.version)
+            moved = current.renewed(seen_at=seen_at, expires_at=expires_at)
+            self._put(key, moved, since=current, version=current.version)
             return True
 
     def delete(self, key: str, *, version: object = None) -> bool:
@@ -136,10 +136,14 @@ class MemoryStore:
         record = self._records.get(key)
         return record if record is not None and record.expires_at > self._clock() else None
 
-    def _put(self, key: str, record: Record, *, version: object = None) -> None:
+    def _put(self, key: str, record: Record, *, since: Record, version: object) -> None:
+        """Keep *record*, with limits no earlier than those of *since*, as the one that moved last."""
+        expires_at = max(record.expires_at, since.expires_at)
         self._records.pop(key, None)
-        self._records[key] = replace(record, version=version or next(self._versions))
-        heapq.heappush(self._ends, (record.expires_at, key))
+        self._records[key] = record.renewed(
+            seen_at=max(record.seen_at, since.seen_at), expires_at=expires_at, version=version
+        )
+        heapq.heappush(self._ends, (expires_at, key))
         if len(self._ends) > 2 * len(self._records) + 64:
             self._ends = [(kept.expires_at, kept_key) for kept_key, kept in self._records.items()]
             heapq.heapify(self._ends)
@@ -153,7 +157,3 @@ class MemoryStore:
                 del self._records[key]
                 removed += 1
         return removed
-
-
-def _with_later_limits(record: Record, seen_at: float, expires_at: float) -> Record:
-    return replace(record, seen_at=max(record.seen_at, seen_at), expires_at=max(record.expires_at, expires_at))
