@@ -67,7 +67,7 @@ class Changes:
 
     def clear(self) -> None:
         """Remove everything, also what other requests committed before this one does."""
-        if not self.data:
+        if not self.data and not self._is_marked:
             return
         self.data.clear()
         self._assigned.clear()
@@ -137,9 +137,12 @@ class Changes:
         if key not in self._watched:
             return True
         value = base.get(key, ABSENT)
-        for step in steps:
-            value = step(value)
-        return same(self._decode(self._codec.encode({key: value}))[key], mine.get(key, ABSENT))
+        try:
+            for step in steps:
+                value = step(value)
+            return same(self._decode(self._codec.encode({key: value}))[key], mine.get(key, ABSENT))
+        except Exception:  # noqa: BLE001  the application's function, on a value that it was not called with
+            return False
 
     def _decode(self, payload: bytes) -> dict[str, Any]:
         return self._codec.decode(payload) or {} if payload else {}

@@ -9,7 +9,7 @@ items: ``{"$dict": [[1, "one"]]}``. Nothing is ever unpickled (CVE-2013-7489, CV
 """
 
 import base64
-import copy
+import dataclasses
 import enum
 import math
 from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ T = TypeVar("T")
 class Codec(Protocol):
     """Turns session data into bytes and back.
 
-    Equal data must give equal bytes within one version of the codec: that is how nested changes are noticed.
+    The same data must give the same bytes in every process: that is how nested changes are noticed.
     Every method may be called from any thread.
     """
 
@@ -74,8 +74,9 @@ class JSONCodec:
                 raise EncodeError(f"{_where([key, *reversed(unfit.path)])} {unfit.reason}") from None
         try:
             payload = msgspec.json.encode(tree)
-        except (ValueError, OverflowError):  # a lone surrogate, or a number of more than 4300 digits
-            raise EncodeError(f"{_where(_unfit_path(tree))} holds text or a number that JSON cannot carry") from None
+        except UnicodeEncodeError:
+            path = _path_to_surrogate(data) or []
+            raise EncodeError(f"{_where(path)} holds text with a lone surrogate, which UTF-8 cannot carry") from None
         if len(payload) > MAX_DATA_BYTES:
             largest = max(tree, key=lambda key: len(msgspec.json.encode(tree[key])))
             raise SessionTooLarge(
@@ -128,9 +129,20 @@ def is_mutable(value: Any) -> bool:
 def convert(value: Any, kind: type[T], default: Any) -> Any:
     """Return a copy of *value* as *kind* (anything that ``msgspec.convert`` knows), or *default* if it does not fit."""
     try:
-        return msgspec.convert(copy.deepcopy(value), kind)
+        return msgspec.convert(copied(value), kind)
     except (msgspec.ValidationError, RecursionError):
         return default
+
+
+def copied(value: Any) -> Any:
+    """Return *value* with containers of its own, all the way down."""
+    if isinstance(value, dict):
+        return {key: copied(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [copied(item) for item in value]
+    if isinstance(value, tuple):
+        return tuple(copied(item) for item in value)
+    return set(value) if isinstance(value, set) else value
 
 
 class _Unfit(Exception):
@@ -153,21 +165,34 @@ def _is_plain_scalar(value: Any) -> bool:
     kind = type(value)
     if kind is str:
         return bool(value.isascii())
-    return kind is bool or value is None or (kind is int and value.bit_length() < 1024)
+    return kind is bool or value is None or (kind is int and value.bit_length() <= _MAX_INT_BITS)
 
 
 def _where(path: list[Any]) -> str:
-    return "session" + "".join(f"[{step!r}]" for step in path)
+    # A number of thousands of digits has no repr.
+    is_short = (not isinstance(step, int) or step.bit_length() <= _MAX_INT_BITS for step in path)
+    return "session" + "".join(f"[{step!r}]" if short else "[…]" for step, short in zip(path, is_short, strict=True))
 
 
-def _unfit_path(tree: Any) -> list[Any]:
-    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
-    for key, value in items:
-        try:
-            msgspec.json.encode({key: value} if isinstance(key, str) else value)
-        except (ValueError, OverflowError):
-            return [key, *_unfit_path(value)]
-    return []
+def _path_to_surrogate(value: Any) -> list[Any] | None:
+    """Return the steps to the text that UTF-8 cannot carry, or ``None`` if there is none."""
+    if isinstance(value, str):
+        return None if value.isascii() or _is_utf8(value) else []
+    if not isinstance(value, dict | list | tuple):
+        value = _fields(value) or {}
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        path = [] if _path_to_surrogate(key) is not None else _path_to_surrogate(item)
+        if path is not None:
+            return [key, *path]
+    return None
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -180,8 +205,6 @@ def _to_json(value: Any, depth: int) -> Any:
     write = _WRITERS.get(kind)
     if write is None:
         return _other_to_json(value, depth)
-    if depth > MAX_DEPTH:
-        raise _Unfit(f"is nested more than {MAX_DEPTH} levels deep, or contains itself")
     return write(value, depth)
 
 
@@ -193,21 +216,38 @@ def _other_to_json(value: Any, depth: int) -> Any:
             return _to_json(_BASE_OF[base](value), depth)
         if base in _WRITERS:
             return _WRITERS[base](value, depth)
-    try:
-        # Dataclasses, Structs and attrs classes; what they hold comes back through enc_hook or the walk below.
-        plain = msgspec.to_builtins(value, builtin_types=_KEPT_BY_BUILTINS, enc_hook=_to_base)
-    except (TypeError, RecursionError):
-        raise _Unfit(f"is or holds a {type(value).__name__}, which cannot be stored (see the docs on values)") from None
-    if type(plain) is type(value):
+    fields = _fields(value)
+    if fields is None:
         raise _Unfit(f"is a {type(value).__name__}, which cannot be stored (see the docs on values)")
-    return _to_json(plain, depth)
+    return _to_json(fields, depth)
 
 
-def _to_base(value: Any) -> Any:
-    for base in type(value).__mro__[1:]:
-        if base in _BASE_OF:
-            return _BASE_OF[base](value)
-    raise TypeError(type(value).__name__)
+def _fields(value: Any) -> dict[str, Any] | list[Any] | None:
+    """Return what ``msgspec.convert`` makes an equal object of, one level deep; ``None`` for any other object."""
+    if isinstance(value, msgspec.Struct):
+        config = value.__struct_config__
+        held = [getattr(value, name) for name in value.__struct_fields__]
+        if config.array_like:
+            return held if config.tag is None else [config.tag, *held]
+        tag = {} if config.tag is None else {str(config.tag_field): config.tag}
+        return tag | {
+            name: item
+            for name, item in zip(value.__struct_encode_fields__, held, strict=True)
+            if item is not msgspec.UNSET
+        }
+    if isinstance(value, type):
+        return None
+    if dataclasses.is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    attributes = getattr(value, "__attrs_attrs__", None)
+    return None if attributes is None else {field.name: getattr(value, field.name) for field in attributes}
+
+
+def _write_int(value: int, _depth: int) -> int:
+    # Python refuses to read numbers of more than 4300 digits (CVE-2020-10735).
+    if value.bit_length() > _MAX_INT_BITS:
+        raise _Unfit("is a number of more than 3900 digits")
+    return value
 
 
 def _write_float(value: float, _depth: int) -> float:
@@ -216,7 +256,13 @@ def _write_float(value: float, _depth: int) -> float:
     return float.__float__(value)
 
 
+def _check_nesting(depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise _Unfit(f"is nested more than {MAX_DEPTH} levels deep, or contains itself")
+
+
 def _write_items(values: Any, depth: int) -> list[Any]:
+    _check_nesting(depth)
     written = []
     for position, value in enumerate(values):
         try:
@@ -228,6 +274,7 @@ def _write_items(values: Any, depth: int) -> list[Any]:
 
 
 def _write_dict(values: dict[Any, Any], depth: int) -> dict[str, Any]:
+    _check_nesting(depth)
     written: dict[Any, Any] = {}
     is_object = True
     for key, value in values.items():
@@ -236,7 +283,7 @@ def _write_dict(values: dict[Any, Any], depth: int) -> dict[str, Any]:
                 if isinstance(key, str):
                     key = str.__str__(key)
                 elif isinstance(key, int) and not isinstance(key, bool):
-                    key, is_object = int(key), False
+                    key, is_object = _write_int(int(key), depth), False
                 else:
                     raise _Unfit(f"is under a key of type {type(key).__name__}; keys are str or int")
             written[key] = value if type(value) in _AS_IS else _to_json(value, depth + 1)
@@ -249,21 +296,57 @@ def _write_dict(values: dict[Any, Any], depth: int) -> dict[str, Any]:
 
 
 def _write_set(values: Any, depth: int, tag: str) -> dict[str, Any]:
-    # Sorted, because the order of a set differs between processes and equal data must give equal bytes.
-    return {tag: sorted(_write_items(values, depth), key=msgspec.json.encode)}
+    written = _write_items(values, depth)
+    try:
+        # By value: what was two may have become one, or what a set cannot hold.
+        if len({_from_json(item, depth + 1) for item in written}) != len(written):
+            raise _Unfit("is a set of which two elements are stored as the same")
+        # Sorted, because the order of a set differs between processes and equal data must give equal bytes.
+        return {tag: sorted(written, key=msgspec.json.encode)}
+    except TypeError:
+        raise _Unfit("is a set of objects that are stored by value, as dicts or lists, which no set can hold") from None
+    except UnicodeEncodeError:
+        raise _Unfit("holds text with a lone surrogate, which UTF-8 cannot carry") from None
+
+
+def _write_time(value: time, _depth: int) -> dict[str, str]:
+    if value.tzinfo is not None and value.utcoffset() is None:
+        raise _Unfit("is a time in a zone whose offset depends on the date; store a datetime")
+    _check_offset(value.utcoffset())
+    return {"$time": time.isoformat(value)}
+
+
+def _write_datetime(value: datetime, _depth: int) -> dict[str, str]:
+    _check_offset(value.utcoffset())
+    return {"$datetime": datetime.isoformat(value)}
+
+
+def _check_offset(offset: timedelta | None) -> None:
+    if offset is not None and offset.microseconds:
+        raise _Unfit("has an offset of a fraction of a second from UTC, which is not read back exactly")
+
+
+def _write_timedelta(value: timedelta, _depth: int) -> dict[str, list[int]]:
+    parts = (timedelta.days, timedelta.seconds, timedelta.microseconds)
+    return {"$timedelta": [part.__get__(value) for part in parts]}
 
 
 def _write_decimal(value: Decimal, _depth: int) -> dict[str, str]:
     if not value.is_finite():
         raise _Unfit("is NaN or infinite, which JSON cannot carry")
-    return {"$decimal": str(value)}
+    return {"$decimal": Decimal.__str__(value)}
 
 
 _Writer = Callable[[Any, int], Any]
 
-_AS_IS: Final = frozenset({str, bool, int, type(None)})
+_AS_IS: Final = frozenset({str, bool, type(None)})
+
+_MAX_INT_BITS: Final = 13_000
+
+# Written by the methods of the types themselves: a subclass may have methods of its own, which nobody could read back.
 
 _WRITERS: Final[dict[type, _Writer]] = {
+    int: _write_int,
     float: _write_float,
     list: _write_items,
     dict: _write_dict,
@@ -271,17 +354,15 @@ _WRITERS: Final[dict[type, _Writer]] = {
     set: lambda value, depth: _write_set(value, depth, "$set"),
     frozenset: lambda value, depth: _write_set(value, depth, "$frozenset"),
     bytes: lambda value, _depth: {"$bytes": base64.b64encode(value).decode("ascii")},
-    datetime: lambda value, _depth: {"$datetime": datetime.isoformat(value)},
-    date: lambda value, _depth: {"$date": value.isoformat()},
-    time: lambda value, _depth: {"$time": value.isoformat()},
-    timedelta: lambda value, _depth: {"$timedelta": [value.days, value.seconds, value.microseconds]},
+    datetime: _write_datetime,
+    date: lambda value, _depth: {"$date": date.isoformat(value)},
+    time: _write_time,
+    timedelta: _write_timedelta,
     Decimal: _write_decimal,
-    UUID: lambda value, _depth: {"$uuid": str(value)},
+    UUID: lambda value, _depth: {"$uuid": UUID.__str__(value)},
 }
 
 _BASE_OF: Final[dict[type, Callable[[Any], Any]]] = {str: str.__str__, int: int.__int__}
-
-_KEPT_BY_BUILTINS: Final = (datetime, date, time, timedelta, Decimal, UUID, bytes)
 
 _IMMUTABLE: Final = (str, int, float, type(None), bytes, datetime, date, time, timedelta, Decimal, UUID, frozenset)
 
@@ -321,7 +402,8 @@ def _read_items(values: Any, depth: int) -> list[Any]:
 def _read_dict(pairs: Any, depth: int) -> dict[Any, Any]:
     _check_depth(depth)
     data = {}
-    for key, value in _of(list, pairs):
+    for pair in _of(list, pairs):
+        key, value = _of(list, pair)
         if type(key) not in (str, int):
             raise ValueError("a key that is never written")
         data[key] = _from_json(value, depth + 1)
@@ -333,6 +415,10 @@ def _read_decimal(text: Any, _depth: int) -> Decimal:
     if not value.is_finite():
         raise ValueError("not a finite number")
     return value
+
+
+def _read_timedelta(days: Any, seconds: Any, microseconds: Any) -> timedelta:
+    return timedelta(days=_of(int, days), seconds=_of(int, seconds), microseconds=_of(int, microseconds))
 
 
 def _check_depth(depth: int) -> None:
@@ -356,7 +442,7 @@ _READERS: Final[dict[str, Callable[[Any, int], Any]]] = {
     "$datetime": lambda content, _depth: datetime.fromisoformat(content),
     "$date": lambda content, _depth: date.fromisoformat(content),
     "$time": lambda content, _depth: time.fromisoformat(content),
-    "$timedelta": lambda content, _depth: timedelta(*_of(list, content)),
+    "$timedelta": lambda content, _depth: _read_timedelta(*_of(list, content)),
     "$decimal": _read_decimal,
     "$uuid": lambda content, _depth: UUID(content),
 }

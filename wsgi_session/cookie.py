@@ -1,8 +1,8 @@
 """The session cookie: its name, its attributes, and how it is read, written and erased (RFC 6265bis)."""
 
-import ipaddress
 import logging
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
@@ -52,7 +52,8 @@ class Cookie:
             its path is ``/`` and it has no domain; else ``__Secure-`` when it is secure; else none. A name given with
             a prefix is kept, and the prefix's rules are checked. Changing what decides the prefix renames the cookie
             and so ends all sessions.
-        path: The path that the browser sends it to. Not a security boundary between applications of one host.
+        path: The path that the browser sends it to. Wrap only what lies below it: a session that is begun elsewhere
+            replaces the one there. Not a security boundary between applications of one host.
         domain: The domain whose subdomains get it too. ``None``: this host alone, which is safer.
         secure: Sent over https only. With ``False`` anybody on the network can read it (a WARNING is logged).
         httponly: Hidden from scripts. With ``False`` any injected script can steal it (a WARNING is logged).
@@ -139,11 +140,12 @@ class Cookie:
         # ASCII would make werkzeug raise. So it gets our own cookies only, one by one, and those in ASCII.
         ours = f"{self.wire_name}="
         parts = (part.lstrip(" \t") for part in _OUTSIDE_ASCII.sub("?", header).split(";"))
-        distinct = dict.fromkeys(part for part in parts if part.startswith(ours))
-        return [
+        values = (
             parse_cookie(part).get(self.wire_name, "") if len(part) <= MAX_COOKIE_BYTES else ""
-            for part in islice(distinct, MAX_CANDIDATES + 1)
-        ]
+            for part in dict.fromkeys(parts)
+            if part.startswith(ours)
+        )
+        return list(islice(_distinct(values), MAX_CANDIDATES + 1))
 
     def write(self, value: str, *, max_age_s: int | None) -> str:
         """Return the ``Set-Cookie`` header's value; *max_age_s* in seconds, ``None`` for the browser's session."""
@@ -204,11 +206,16 @@ class Cookie:
         return name
 
 
+def _distinct(values: Iterable[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for value in values:
+        if value not in seen:
+            seen.add(value)
+            yield value
+
+
 def _is_host_name(domain: object) -> bool:
     if not isinstance(domain, str) or not _DOMAIN.fullmatch(domain):
         return False
-    try:
-        ipaddress.ip_address(domain)
-    except ValueError:
-        return True
-    return False
+    # Browsers read a name whose last label is a number as an IPv4 address (URL standard, "ends in a number").
+    return not re.fullmatch(r"[0-9]+|0x[0-9a-f]*", domain.rpartition(".")[2], re.IGNORECASE)

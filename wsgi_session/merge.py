@@ -39,7 +39,8 @@ def merge(
         base: The data both sides started from.
         mine: The data as I leave it.
         theirs: The data as somebody else left it.
-        assigned: Keys I set or removed on purpose, which count as changed even if they are again as in *base*.
+        assigned: Keys I set or removed on purpose, which count as changed even if they are again as in *base*
+            (where all three are dicts, only their entries count).
         operations: For a key that I changed by operations only, what to do with its value, in order.
         is_cleared: Whether I emptied the session first, which removes all that was committed before.
 
@@ -77,7 +78,10 @@ def same(left: Any, right: Any) -> bool:
         return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
     if isinstance(left, list | tuple):
         return len(left) == len(right) and all(map(same, left, right))
-    return bool(left == right)
+    if isinstance(left, set | frozenset):
+        return sorted(map(repr, left)) == sorted(map(repr, right))
+    # repr tells apart what == does not: 0.0 and -0.0, Decimal("1") and Decimal("1.00"), one instant in two offsets.
+    return bool(left == right) and repr(left) == repr(right)
 
 
 def _merge_value(base: Any, mine: Any, theirs: Any, *, is_changed: bool = False) -> tuple[Any, bool]:

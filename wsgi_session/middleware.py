@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from .codec import Codec
@@ -170,8 +171,9 @@ class _Response:
     _headers: Headers = []  # noqa: RUF012  replaced, never changed
     _exc_info: "ExcInfo | None" = None
     _outcome: Outcome = UNUSED
-    _server_write: Callable[[bytes], object] | None = None
+    _server_write: Callable[[bytes], object]
     _is_sent = False
+    _is_started = False
     _is_failed = False
     _is_closed = False
 
@@ -188,7 +190,7 @@ class _Response:
         try:
             self._app_iter = app(self._environ, self._start)
             if not self._is_passed_on(self._app_iter):
-                return self
+                return self if self._is_server_patient() else self._with_head()
             self._finish()
         except BaseException as error:  # noqa: BLE001  raised again, or answered for
             return self._rescue(error)
@@ -208,8 +210,7 @@ class _Response:
     def _write(self, data: bytes) -> None:
         if not self._is_sent:
             self._commit_head()
-        if self._server_write is not None:
-            self._server_write(data)
+        self._server_write(data)
 
     # --- what the server calls ---------------------------------------------------------------------------------------
 
@@ -223,6 +224,9 @@ class _Response:
             chunk = next(self._chunks, None)
             if not self._is_sent and self._status is not None:
                 self._commit_head()
+            if chunk is None:
+                # Before the server tells the browser that this was all, so that its next request finds it.
+                self._commit_late()
         except BaseException as error:  # noqa: BLE001  raised again, or answered for
             self._chunks = iter(self._rescue(error))
             chunk = next(self._chunks, None)
@@ -264,20 +268,25 @@ class _Response:
         headers = self._outcome.apply(self._headers)
         self._manager.head_left(self._session, headers, is_over=is_over)
         exc_info, self._exc_info = self._exc_info, None
-        if exc_info:
+        # Before the head is out there is nothing to restart, and uWSGI mistakes exc_info for a failure.
+        if exc_info and self._is_started:
             self._server_write = self._server_start(self._status or "", headers, exc_info)
         else:
             self._server_write = self._server_start(self._status or "", headers)
+        self._is_started = True
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
-    def _finish_late(self) -> None:
+    def _commit_late(self) -> None:
         """Commit what can be committed without a cookie: the head has left, or never will."""
-        if self._session._phase is Phase.CLOSED:
-            return
-        status = None if self._is_failed else _status_code(self._status)
-        try:
+        if self._session._phase is not Phase.CLOSED:
+            status = None if self._is_failed else _status_code(self._status)
             self._manager.commit(self._session, status=status, can_tell=False)
+
+    def _finish_late(self) -> None:
+        """Commit late, for the last time."""
+        try:
+            self._commit_late()
         finally:
             self._manager.head_left(self._session, self._headers, is_over=True)
 
@@ -307,6 +316,17 @@ class _Response:
             close = getattr(self._app_iter, "close", None)
             if close is not None:
                 close()
+
+    def _is_server_patient(self) -> bool:
+        # PEP 3333 lets start_response() wait for the first chunk. Granian wants it before the application returns.
+        return not str(self._environ.get("SERVER_SOFTWARE", "")).startswith("Granian")
+
+    def _with_head(self) -> Iterable[bytes]:
+        """Take the first chunk now, so that the head leaves, and give it back as the first of this body."""
+        first = next(self, None)
+        if first is not None and self._chunks is not None:
+            self._chunks = chain((first,), self._chunks)
+        return self
 
     def _is_passed_on(self, app_iter: object) -> bool:
         """Return whether the server must get this very object: to see its length, or to send a file by itself."""

@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Any, Final, NamedTuple, NoReturn, Self, TypeVar, overload
 
 from .changes import Changes
-from .codec import convert
+from .codec import convert, copied
 from .errors import HeadersSent, StoreUnavailable
 from .merge import ABSENT
 from .record import Record
@@ -207,7 +207,8 @@ class Session(MutableMapping[str, Any]):
         This is no logout: see :meth:`destroy`.
         """
         with self._lock:
-            if self._use().changes.data:
+            changes = self._use().changes
+            if changes.data or changes.is_dirty:
                 self._changes().clear()
 
     # --- exact under conflict ----------------------------------------------------------------------------------------
@@ -241,7 +242,8 @@ class Session(MutableMapping[str, Any]):
         request is stored, and the error takes the place of the response.
         """
         with self._lock:
-            return self._changes().operate(key, lambda value: function(default if value is ABSENT else value))
+            # Of a copy, since a function that works in place would change what it is to be run on again.
+            return self._changes().operate(key, lambda value: function(copied(default if value is ABSENT else value)))
 
     # --- the life of the session -------------------------------------------------------------------------------------
 

@@ -28,9 +28,9 @@ _SIGNED_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{43}", re.ASCII)
 # What consists of such words only comes from somebody's documentation, not from a generator (CVE-2023-27524).
 _PLACEHOLDER = re.compile(
     r"(?=.*[a-z]|0123|1234)(?:(?:a|abc|an|app|application|bar|bits?|bytes?|change|complex|cookie|default|dev|development|django"
-    r"|flask|foo|for|generated|here|in|insecure|is|it|jwt|keep|key|long|me|my|not|of|only|own|password|placeholder"
+    r"|flask|foo|for|generated|here|in|is|it|jwt|keep|key|long|me|my|not|of|only|own|password|placeholder"
     r"|please|production|random|replace|safe|secret|secure|session|some|something|sign|string|strong|super"
-    r"|the|this|to|token|use|value|very|web|with|your|[0-9]+)[\W_]*)+",
+    r"|the|this|to|token|use|value|very|web|with|your|[0-9]++)[\W_]*)+",
     re.IGNORECASE | re.ASCII,
 )
 
@@ -125,8 +125,10 @@ def _make_signer(key: bytes, purpose: str) -> Signer:
 def _read_secrets(secret: Secrets) -> list[bytes]:
     remedy = "Make one with `wsgi-session keygen`."
     candidates = [secret] if isinstance(secret, str | bytes) else secret
-    if not isinstance(candidates, Sequence) or not candidates:
-        raise ConfigError(f"secret must be a str, bytes or a list of them, newest first; got none. {remedy}")
+    if not isinstance(candidates, Sequence) or isinstance(candidates, bytearray | memoryview):
+        raise ConfigError(f"secret must be str, bytes or a list of them; got {type(candidates).__name__}. {remedy}")
+    if not candidates:
+        raise ConfigError(f"secret is an empty list, at least one entry is needed. {remedy}")
     if len(candidates) > MAX_SECRETS:
         raise ConfigError(
             f"secret has {len(candidates)} entries, at most {MAX_SECRETS} are allowed: each one costs every forged "
