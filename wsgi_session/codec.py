@@ -322,8 +322,8 @@ def _write_datetime(value: datetime, _depth: int) -> dict[str, str]:
 
 
 def _check_offset(offset: timedelta | None) -> None:
-    if offset is not None and offset.microseconds:
-        raise _Unfit("has an offset of a fraction of a second from UTC, which is not read back exactly")
+    if offset and abs(offset) < timedelta(seconds=1):
+        raise _Unfit("is less than a second off UTC, which Python reads back as UTC")
 
 
 def _write_timedelta(value: timedelta, _depth: int) -> dict[str, list[int]]:
