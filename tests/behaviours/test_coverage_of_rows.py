@@ -1,0 +1,53 @@
+"""Every numbered behaviour has a test, or a line in the docs that says why it is different here."""
+
+import ast
+import re
+from itertools import pairwise
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PAGE = HERE.parents[1] / "docs" / "behaviours.md"
+
+ALL = set(range(1, 183))
+
+_NAME = re.compile(r"(?:test_)?row_(\d{3})(?:[_-].+)")
+_BOLD = re.compile(r"\*\*(\d+)(?:\N{EN DASH}(\d+))?\*\*")
+
+
+def numbers_with_a_test() -> set[int]:
+    """Return the numbers in the names of tests and in the ids of their cases."""
+    found = set()
+    for file in HERE.glob("test_*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            match node:
+                case ast.FunctionDef(name=name) | ast.Constant(value=str(name)) if numbered := _NAME.fullmatch(name):
+                    found.add(int(numbered[1]))
+                case ast.Call(func=ast.Name(id="Verb"), args=[ast.Constant(value=int(number)), *_]):
+                    found.add(number)
+    return found
+
+
+def numbers_on_the_page() -> list[int]:
+    """Return the numbers at the beginning of the page's lines, in order within each section."""
+    return [
+        number
+        for line in PAGE.read_text(encoding="utf-8").splitlines()
+        if line.startswith("- **")
+        for first, last in _BOLD.findall(line)
+        for number in range(int(first), int(last or first) + 1)
+    ]
+
+
+def test_every_behaviour_is_tested_or_explained() -> None:
+    """Nothing of the list was forgotten, and nothing outside of it is claimed."""
+    assert numbers_with_a_test() | set(numbers_on_the_page()) == ALL
+
+
+def test_no_behaviour_is_explained_twice() -> None:
+    """One line for each number, in order within each section of the page."""
+    numbers = numbers_on_the_page()
+
+    assert len(numbers) == len(set(numbers))
+    for section in PAGE.read_text(encoding="utf-8").split("\n## ")[1:]:
+        starts = [int(number) for number in re.findall(r"^- \*\*(\d+)", section, re.MULTILINE)]
+        assert all(one < other for one, other in pairwise(starts)), section.partition("\n")[0]
