@@ -5,7 +5,7 @@ Knows no store, no lock and no clock; :mod:`~wsgi_session.session` guards it.
 
 from typing import Any
 
-from .codec import Codec, as_stored, is_mutable
+from .codec import Codec, as_stored, copied, is_mutable
 from .errors import EncodeError
 from .merge import ABSENT, Merged, Operation, merge, same
 
@@ -76,9 +76,14 @@ class Changes:
 
     def operate(self, key: str, operation: Operation) -> Any:
         """Replace the value of *key* by what *operation* makes of it, and remember how."""
-        value = as_stored(self._codec, key, operation(self.data.get(key, ABSENT)))
+
+        def step(value: Any) -> Any:
+            # Copies: one that works in place would change what it may have to be run on, or return, again.
+            return copied(operation(copied(value)))
+
+        value = as_stored(self._codec, key, step(self.data.get(key, ABSENT)))
         self.data[key] = value
-        self._remember(key, operation)
+        self._remember(key, step)
         if is_mutable(value):
             self._watched.add(key)
         return value

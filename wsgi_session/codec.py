@@ -135,14 +135,19 @@ def convert(value: Any, kind: type[T], default: Any) -> Any:
 
 
 def copied(value: Any) -> Any:
-    """Return *value* with containers of its own, all the way down."""
+    """Return *value* as the next request reads it: with containers of its own, and objects by value."""
     if isinstance(value, dict):
         return {key: copied(item) for key, item in value.items()}
     if isinstance(value, list):
         return [copied(item) for item in value]
     if isinstance(value, tuple):
         return tuple(copied(item) for item in value)
-    return set(value) if isinstance(value, set) else value
+    if isinstance(value, set):
+        return set(value)
+    if isinstance(value, enum.Enum):
+        return copied(value.value)
+    fields = None if type(value) in _WRITERS else _fields(value)
+    return value if fields is None else copied(fields)
 
 
 class _Unfit(Exception):
@@ -178,6 +183,8 @@ def _path_to_surrogate(value: Any) -> list[Any] | None:
     """Return the steps to the text that UTF-8 cannot carry, or ``None`` if there is none."""
     if isinstance(value, str):
         return None if value.isascii() or _is_utf8(value) else []
+    if isinstance(value, enum.Enum):
+        return _path_to_surrogate(value.value)
     if not isinstance(value, dict | list | tuple):
         value = _fields(value) or {}
     for key, item in value.items() if isinstance(value, dict) else enumerate(value):
@@ -216,7 +223,10 @@ def _other_to_json(value: Any, depth: int) -> Any:
             return _to_json(_BASE_OF[base](value), depth)
         if base in _WRITERS:
             return _WRITERS[base](value, depth)
-    fields = _fields(value)
+    try:
+        fields = _fields(value)
+    except AttributeError:
+        raise _Unfit(f"is a {type(value).__name__} of which a field was never set") from None
     if fields is None:
         raise _Unfit(f"is a {type(value).__name__}, which cannot be stored (see the docs on values)")
     return _to_json(fields, depth)

@@ -71,17 +71,23 @@ def merge(
 
 
 def same(left: Any, right: Any) -> bool:
-    """Return whether two plain values are equal, types included: 1, 1.0 and True are three values."""
-    if type(left) is not type(right):
-        return False
-    if isinstance(left, dict):
-        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
-    if isinstance(left, list | tuple):
-        return len(left) == len(right) and all(map(same, left, right))
-    if isinstance(left, set | frozenset):
-        return sorted(map(repr, left)) == sorted(map(repr, right))
-    # repr tells apart what == does not: 0.0 and -0.0, Decimal("1") and Decimal("1.00"), one instant in two offsets.
-    return bool(left == right) and repr(left) == repr(right)
+    """Return whether two plain values are equal, types included.
+
+    ``==`` will not do: 1, 1.0 and True, 0.0 and -0.0, Decimal("1") and Decimal("1.00") are different values.
+    """
+    return left is right or _spelled(left) == _spelled(right)
+
+
+def _spelled(value: Any) -> str:
+    """Return a text that two values share only if they are the same."""
+    name = type(value).__name__
+    if isinstance(value, dict):
+        return f"{name}{sorted(f'{key!r}: {_spelled(item)}' for key, item in value.items())}"
+    if isinstance(value, list | tuple):
+        return f"{name}{list(map(_spelled, value))}"
+    if isinstance(value, set | frozenset):
+        return f"{name}{sorted(map(_spelled, value))}"
+    return f"{name}({value!r})"
 
 
 def _merge_value(base: Any, mine: Any, theirs: Any, *, is_changed: bool = False) -> tuple[Any, bool]:

@@ -242,8 +242,7 @@ class Session(MutableMapping[str, Any]):
         request is stored, and the error takes the place of the response.
         """
         with self._lock:
-            # Of a copy, since a function that works in place would change what it is to be run on again.
-            return self._changes().operate(key, lambda value: function(copied(default if value is ABSENT else value)))
+            return self._changes().operate(key, lambda value: function(copied(default) if value is ABSENT else value))
 
     # --- the life of the session -------------------------------------------------------------------------------------
 
