@@ -21,6 +21,7 @@ copybutton_prompt_is_regexp = True
 
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
+autodoc_mock_imports = ["pytest"]  # StoreContract needs it, its documentation does not
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"
 

@@ -32,6 +32,7 @@ MAX_AGE_S = int(timedelta(days=400).total_seconds())
 
 # RFC 9110, section 5.6.2: what RFC 6265bis allows as a cookie's name.
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}", re.ASCII)
+_MAX_PATH = 1024
 _PATH = re.compile(r"/[\x20-\x3a\x3c-\x7e]{0,1023}", re.ASCII)
 _DOMAIN = re.compile(
     r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*",
@@ -99,6 +100,8 @@ class Cookie:
             samesite=self.samesite,
             partitioned=self.partitioned,
         )
+        if any(len(attribute) > len("Path=") + _MAX_PATH for attribute in rendered.split("; ")):
+            raise ConfigError(f"Cookie.path is longer than {_MAX_PATH} characters when encoded; browsers ignore that.")
         object.__setattr__(self, "_attributes", rendered.removeprefix(f"{wire_name}="))
         if not self.secure:
             logger.warning(
