@@ -56,6 +56,12 @@ def keep_the_colon(app, what, name, obj, options, lines):
         lines[:0] = ["..", ""]  # an empty comment
 
 
+def leave_out_empty_signature(app, what, name, obj, options, signature, return_annotation):
+    """Show a protocol without the constructor that nobody calls."""
+    return ("", None) if getattr(obj, "_is_protocol", False) else None
+
+
 def setup(app):
     app.connect("autodoc-process-docstring", keep_the_colon, priority=400)  # before napoleon's 500
+    app.connect("autodoc-process-signature", leave_out_empty_signature)
     app.connect("missing-reference", link_to_the_public_name)
