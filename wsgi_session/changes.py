@@ -76,14 +76,10 @@ class Changes:
 
     def operate(self, key: str, operation: Operation) -> Any:
         """Replace the value of *key* by what *operation* makes of it, and remember how."""
-
-        def step(value: Any) -> Any:
-            # Copies: one that works in place would change what it may have to be run on, or return, again.
-            return copied(operation(copied(value)))
-
-        value = as_stored(self._codec, key, step(self.data.get(key, ABSENT)))
+        # Copies: one that works in place would change what it may have to be run on, or return, again.
+        value = copied(as_stored(self._codec, key, operation(copied(self.data.get(key, ABSENT)))))
         self.data[key] = value
-        self._remember(key, step)
+        self._remember(key, lambda theirs: copied(operation(copied(theirs))))
         if is_mutable(value):
             self._watched.add(key)
         return value

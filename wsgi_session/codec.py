@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 from uuid import UUID
 
 import msgspec
@@ -30,6 +30,7 @@ MAX_DEPTH: Final = 32
 T = TypeVar("T")
 
 
+@runtime_checkable
 class Codec(Protocol):
     """Turns session data into bytes and back.
 

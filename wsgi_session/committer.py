@@ -86,7 +86,7 @@ class Committer:
                     self._events.emit(SessionSaved, id=key)
                     return True
                 _pause(attempt)
-            fresh = self._fresh(state, key)
+            fresh = self._fresh(state, key, now)
             if fresh is None:
                 return self._lose(state, key)
             current, payload = fresh
@@ -111,7 +111,7 @@ class Committer:
                         self._events.emit(SessionRotated, id=rotated.key, old_id=key)
                         return True
                     _pause(attempt)
-                fresh = self._fresh(state, key)
+                fresh = self._fresh(state, key, now)
                 if fresh is None or (renewed := self._overwrite(rotated, *fresh, now=now)) is None:
                     return self._lose(state, key)
                 current, rotated = fresh[0], renewed
@@ -167,9 +167,10 @@ class Committer:
         with suppress(StoreUnavailable):
             self._store.delete(key)
 
-    def _fresh(self, state: SessionState, key: str) -> tuple[Record, bytes] | None:
+    def _fresh(self, state: SessionState, key: str, now: float) -> tuple[Record, bytes] | None:
         """Return the record as it is by now and its data with this request's changes on top; ``None`` if it is dead."""
-        record = self._store.load(key)
+        loaded = self._store.load(key)
+        record = None if loaded is None else loaded.clamped(now)
         theirs = None if record is None else self._codec.decode(record.data)
         if record is None or theirs is None:
             return None

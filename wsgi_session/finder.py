@@ -7,7 +7,7 @@ from typing import Final
 from .changes import Changes
 from .codec import Codec
 from .cookie import MAX_CANDIDATES, Cookie
-from .events import ClockSkew, CookieAmbiguous, CookieRejected, Dispatcher, SessionExpired, SessionLoaded
+from .events import ClockSkew, CookieAmbiguous, CookieRejected, Dispatcher, SessionExpired
 from .lifetime import MAX_CLOCK_SKEW_S, Lifetime
 from .record import Record
 from .state import SessionState, Stored
@@ -46,10 +46,7 @@ class Finder:
         """Return the state of the one live session that *cookie_header* names, or of a new one."""
         values = self._cookie.read(cookie_header)
         live = self._find_live(values) if values else []
-        if len(live) == 1:
-            self._events.emit(SessionLoaded, id=store_key(live[0].token))
-            return live[0]
-        return SessionState(Changes(self._codec, {}, b""))
+        return live[0] if len(live) == 1 else SessionState(Changes(self._codec, {}, b""))
 
     def _find_live(self, values: list[str]) -> list[SessionState]:
         """Return the live sessions that *values* of our cookie name; whatever is not exactly one, with an event."""
@@ -59,25 +56,28 @@ class Finder:
         if len(values) > MAX_CANDIDATES or len(candidates) > MAX_LOOKUPS:
             self._events.emit(CookieAmbiguous)
             return []
-        live = [state for one in candidates.values() if (state := self._look_up(one)) is not None]
+        records = {one: self._store.load(store_key(one.token)) for one in candidates.values()}
+        states = [self._revived(one, record) for one, record in records.items() if record is not None]
+        live = [state for state in states if state is not None]
         if len(live) > 1:
             self._events.emit(CookieAmbiguous)
-        elif candidates and not live:
-            self._events.emit(CookieRejected, reason="unknown")
-        elif not live:
+        elif not candidates:
             is_signed = any(map(self._signer.is_well_formed, values))
             self._events.emit(CookieRejected, reason="signature" if is_signed else "malformed")
+        elif not live and None in records.values():
+            self._events.emit(CookieRejected, reason="unknown")
         return live
 
-    def _look_up(self, verified: Verified) -> SessionState | None:
-        """Return the state of the live session of a token, or ``None``."""
+    def _revived(self, verified: Verified, record: Record) -> SessionState | None:
+        """Return the state of the session that *record* holds, or ``None`` with an event if it is of no use."""
         key = store_key(verified.token)
-        record = self._store.load(key)
-        if record is None:
-            return None
         now = self._clock()
+        # The clocks of two hosts differ, and that must not log anybody out: what is in the future counts as now.
+        ahead_s = max(record.seen_at, record.started_at) - now
+        if ahead_s > MAX_CLOCK_SKEW_S:
+            self._events.emit(ClockSkew, id=key, ahead_s=ahead_s)
         is_repair_due = record.started_at > now + MAX_CLOCK_SKEW_S
-        record = self._clamped(record, key, now)
+        record = record.clamped(now)
         # The limits of today's configuration hold for sessions that were stored under another one, too.
         expires_at = self._lifetime.ends_at(started_at=record.started_at, seen_at=record.seen_at)
         if now >= expires_at:
@@ -94,19 +94,4 @@ class Finder:
             Changes(self._codec, data, record.data),
             stored=Stored(verified.token, record, verified.is_stale),
             is_repair_due=is_repair_due,
-        )
-
-    def _clamped(self, record: Record, key: str, now: float) -> Record:
-        """Return *record* with no time in the future: hosts' clocks differ, and that must not log anybody out."""
-        ahead_s = max(record.seen_at, record.started_at) - now
-        if ahead_s <= 0:
-            return record
-        if ahead_s > MAX_CLOCK_SKEW_S:
-            self._events.emit(ClockSkew, id=key, ahead_s=ahead_s)
-        authenticated_at = None if record.authenticated_at is None else min(record.authenticated_at, now)
-        return replace(
-            record,
-            created_at=min(record.created_at, now),
-            seen_at=min(record.seen_at, now),
-            authenticated_at=authenticated_at,
         )

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from .codec import Codec, JSONCodec
 from .committer import Committer
@@ -14,7 +14,7 @@ from .cookie import MAX_AGE_S, Cookie
 from .errors import ConfigError, StoreUnavailable
 from .events import Dispatcher, Event
 from .finder import Finder
-from .headers import Headers, add_vary_cookie, has_cookie, is_never_shared, replace_cookie
+from .headers import Headers, add_vary_cookie, has_cookie, replace_cookie
 from .lifetime import Lifetime
 from .plan import Facts, Tell, make_plan
 from .registry import SessionRegistry
@@ -41,6 +41,7 @@ class Outcome:
     set_cookie: str | None = field(default=None, repr=False)
     """The value of the ``Set-Cookie`` header to add."""
     wire_name: str = ""
+    """The name of the cookie in *set_cookie*."""
 
     def apply(self, headers: Headers) -> Headers:
         """Return *headers* with what this outcome adds: the very same list if the session was not used."""
@@ -53,9 +54,6 @@ class Outcome:
                 )
             headers = replace_cookie(headers, self.wire_name, self.set_cookie)
         return add_vary_cookie(headers)
-
-
-UNUSED: Final = Outcome()
 
 
 class SessionManager:
@@ -81,9 +79,12 @@ class SessionManager:
         self.cookie = _checked("cookie", Cookie() if cookie is None else cookie, Cookie)
         self.lifetime = _checked("lifetime", Lifetime() if lifetime is None else lifetime, Lifetime)
         codec = JSONCodec() if codec is None else codec
-        for option, function in (("clock", clock), ("on_event", on_event)):
-            if function is not None and not callable(function):
-                raise ConfigError(f"{option} must be callable, got {type(function).__name__}.")
+        if isinstance(codec, type) or not isinstance(codec, Codec):
+            raise ConfigError(f"codec must be a Codec, such as JSONCodec(); got {codec!r}.")
+        if on_event is not None and not callable(on_event):
+            raise ConfigError(f"on_event must be callable or None, got {type(on_event).__name__}.")
+        if not callable(clock):
+            raise ConfigError(f"clock must be callable, such as time.time; got {type(clock).__name__}.")
         self._clock = clock
         self._signer = TokenSigner(_given_secret(secret), purpose=self.cookie.wire_name)
         self.store = _make_store(store, clock)
@@ -101,7 +102,7 @@ class SessionManager:
             events=events,
             clock=clock,
         )
-        self._host = SessionHost(find=finder.find, save=self._save, clock=clock)
+        self._host = SessionHost(find=finder.find, save=self._save, clock=clock, events=events)
         self._registry = SessionRegistry(self.store, codec=codec, events=events, clock=clock)
         self._is_http_warned = False
 
@@ -116,16 +117,26 @@ class SessionManager:
         """Return the session of a request with this ``Cookie`` header. Reads nothing yet."""
         return Session(self._host, cookie_header)
 
-    def commit(self, session: Session, *, status: int | None, is_https: bool = True, can_tell: bool = True) -> Outcome:
+    def commit(
+        self,
+        session: Session,
+        *,
+        status: int | None,
+        is_https: bool = True,
+        can_tell: bool = True,
+        is_over: bool = False,
+    ) -> Outcome:
         """Store what the request did to *session*, and return what its response has to tell.
 
-        Call it when the response head is about to leave, and once more when the response is over.
+        Call it when the response head is about to leave, and once more when the response is over. From then on a
+        change that could not be told, or stored, raises ``HeadersSent``.
 
         Args:
             session: What :meth:`open` returned.
             status: The response's status code; ``None`` if the application raised.
             is_https: Whether the request came over https.
             can_tell: Whether the response head is still to leave.
+            is_over: Whether this is the last call for this session.
 
         Raises:
             EncodeError: A nested change cannot be stored, or all values together are too big. Nothing was stored.
@@ -133,26 +144,27 @@ class SessionManager:
             StoreConflict: Other requests were faster, ten times in a row; no cookie may be sent.
         """
         with session._lock:
-            state = session._state
-            if state is None or session._failure is not None:
-                return UNUSED if session._failure is None else Outcome(is_used=True)
-            is_failed = status is None or status >= 500
-            set_cookie = self._carry_out(session, state, is_failed=is_failed, can_tell=can_tell)
+            set_cookie = None
+            if session._state is not None and session._failure is None:
+                is_failed = status is None or status >= 500
+                set_cookie = self._carry_out(session, session._state, is_failed=is_failed, can_tell=can_tell)
+            # Phases only move forward, and under the lock: another thread's change is stored, or refused.
+            session._phase = max(session._phase, Phase.CLOSED if is_over else Phase.SENT)
+            if session._state is None and session._failure is None:
+                return Outcome()
         if set_cookie is not None and not is_https:
             self._warn_of_http()
         return Outcome(is_used=True, set_cookie=set_cookie, wire_name=self.cookie.wire_name)
 
-    def head_left(self, session: Session, headers: Headers, *, is_over: bool) -> None:
-        """Tell *session* that the response head left with *headers*; *is_over*: and that nothing is saved any more."""
-        session._phase = Phase.CLOSED if is_over else Phase.SENT
-        if session._state is None:
-            session._is_late_use_allowed = is_never_shared(headers)
+    def head_left(self, session: Session, headers: Headers) -> None:
+        """Tell *session* with which headers the response head left: they decide whether it may be used from now on."""
+        session._head = headers
 
     def _save(self, session: Session) -> None:
         """Commit what can be committed before the response head leaves: everything but a rotation."""
         session._check_store()
         state = session._state
-        if state is not None:
+        if state is not None and session._phase is not Phase.CLOSED:
             self._carry_out(session, state, is_failed=False, can_tell=session._phase is Phase.OPEN, is_early=True)
 
     def _carry_out(
@@ -238,6 +250,8 @@ def _make_store(store: Store | str | None, clock: Callable[[], float]) -> Store:
         store = os.environ.get("WSGI_SESSION_STORE") or DEFAULT_STORE_URL
     if isinstance(store, str):
         return store_from_url(store, clock=clock)
+    if isinstance(store, type):
+        raise ConfigError(f"store must be a Store, got the class {store.__name__}: write {store.__name__}(...).")
     if not isinstance(store, Store):
         raise ConfigError(
             f"store must be a Store or a URL such as {DEFAULT_STORE_URL!r}, got an object of type "

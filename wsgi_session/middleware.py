@@ -12,7 +12,7 @@ from .errors import ConfigError, StoreConflict, StoreUnavailable
 from .events import Event
 from .headers import Headers
 from .lifetime import Lifetime
-from .manager import UNUSED, Outcome, SessionManager
+from .manager import Outcome, SessionManager
 from .registry import SessionRegistry
 from .session import Phase, Session
 from .stores.base import Store
@@ -28,7 +28,8 @@ __all__ = ["SessionMiddleware", "get_session"]
 
 logger = logging.getLogger("wsgi_session")
 
-_COOKIE_NAMES: Final = "wsgi_session.cookie_names"
+# With two dots: no environ_key can make the same name.
+_COOKIE_NAMES: Final = "wsgi_session..cookie_names"
 
 _UNAVAILABLE_BODY: Final = b"The service is temporarily unavailable. Please try again in a moment.\n"
 _UNAVAILABLE_HEADERS: Final = (
@@ -79,8 +80,10 @@ class SessionMiddleware:
     ) -> None:
         if not callable(app):
             raise ConfigError(f"app must be a WSGI application, got {type(app).__name__}, which is not callable.")
-        if not isinstance(environ_key, str) or not environ_key:
-            raise ConfigError(f"environ_key must be a non-empty str, got {environ_key!r}.")
+        if not isinstance(environ_key, str) or not environ_key or environ_key.startswith("HTTP_"):
+            raise ConfigError(
+                f"environ_key must be a non-empty str that no request header makes (HTTP_...), got {environ_key!r}."
+            )
         self.app = app
         self._environ_key = environ_key
         self._house_key = _house_key(environ_key)
@@ -93,8 +96,9 @@ class SessionMiddleware:
         return f"<SessionMiddleware around {self.app!r} with {self._manager.store!r}>"
 
     def __getattr__(self, name: str) -> Any:
-        # Only reached for names that the middleware lacks; "app" itself is missing while it is being unpickled.
-        if name == "app":
+        # Only reached for names that the middleware lacks. A copy has no "app" at first, and what Python asks of an
+        # object under special names, it asks of the middleware: the application's __deepcopy__ would copy that alone.
+        if name == "app" or name.startswith("__"):
             raise AttributeError(name)
         return getattr(self.app, name)
 
@@ -110,13 +114,17 @@ class SessionMiddleware:
 
     def _introduce(self, session: Session, environ: "WSGIEnvironment") -> None:
         """Put *session* in *environ*, unless somebody else's is there."""
-        taken = self._environ_key if self._environ_key in environ else self._house_key
-        if taken in environ:
-            raise ConfigError(
-                f"environ[{taken!r}] is taken by another middleware. Give one of them another environ_key."
-            )
         cookie_name = self._manager.cookie.wire_name
         cookie_names = environ.get(_COOKIE_NAMES, ())
+        if self._environ_key in environ or self._house_key in environ:
+            former = environ.get(self._house_key)
+            # A middleware that repeats a request calls again with the same environ: that session has ended.
+            if not isinstance(former, Session) or former._phase is not Phase.CLOSED:
+                raise ConfigError(
+                    f"environ[{self._environ_key!r}] is taken by another middleware. "
+                    "Give one of them another environ_key."
+                )
+            cookie_names = tuple(name for name in cookie_names if name != cookie_name)
         if cookie_name in cookie_names:
             raise ConfigError(
                 f"two session middlewares around one application use the cookie name {cookie_name!r}. "
@@ -170,7 +178,7 @@ class _Response:
     _status: str | None = None
     _headers: Headers = []  # noqa: RUF012  replaced, never changed
     _exc_info: "ExcInfo | None" = None
-    _outcome: Outcome = UNUSED
+    _outcome = Outcome()
     _server_write: Callable[[bytes], object]
     _is_sent = False
     _is_started = False
@@ -242,14 +250,14 @@ class _Response:
             self._is_failed = True
             raise
         finally:
-            self._finish_late()
+            self._commit_late(is_over=True)
 
     # --- the head ----------------------------------------------------------------------------------------------------
 
     def _finish(self) -> None:
         """Commit for a body that is passed on as it is: nothing is heard of it again."""
         if self._is_sent or self._status is None:
-            self._finish_late()
+            self._commit_late(is_over=True)
         else:
             self._commit_head(is_over=True)
 
@@ -259,14 +267,19 @@ class _Response:
         if status >= 500 and self._session._failure is not None:
             raise self._session._failure
         self._outcome = self._manager.commit(
-            self._session, status=status, is_https=self._environ.get("wsgi.url_scheme") == "https"
+            self._session,
+            status=status,
+            is_https=self._environ.get("wsgi.url_scheme") == "https",
+            is_over=is_over,
         )
         self._is_sent = True
-        self._forward(is_over=is_over)
+        self._forward()
 
-    def _forward(self, *, is_over: bool = False) -> None:
+    def _forward(self) -> None:
+        if self._session.is_loaded and not self._outcome.is_used:
+            self._outcome = Outcome(is_used=True)  # first used between the head and this new one
         headers = self._outcome.apply(self._headers)
-        self._manager.head_left(self._session, headers, is_over=is_over)
+        self._manager.head_left(self._session, headers)
         exc_info, self._exc_info = self._exc_info, None
         # Before the head is out there is nothing to restart, and uWSGI mistakes exc_info for a failure.
         if exc_info and self._is_started:
@@ -277,31 +290,27 @@ class _Response:
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
-    def _commit_late(self) -> None:
+    def _commit_late(self, *, is_over: bool = False) -> None:
         """Commit what can be committed without a cookie: the head has left, or never will."""
         if self._session._phase is not Phase.CLOSED:
             status = None if self._is_failed else _status_code(self._status)
-            self._manager.commit(self._session, status=status, can_tell=False)
-
-    def _finish_late(self) -> None:
-        """Commit late, for the last time."""
-        try:
-            self._commit_late()
-        finally:
-            self._manager.head_left(self._session, self._headers, is_over=True)
+            self._manager.commit(self._session, status=status, can_tell=False, is_over=is_over)
 
     def _rescue(self, error: BaseException) -> Iterable[bytes]:
         """End a response that failed with *error*: a 503 if the store is the reason and the head is still here."""
         self._is_failed = True
-        failure: BaseException | None = self._session._failure
+        self._exc_info = None
         try:
-            self._finish_late()
+            self._close_app()
+        except Exception:
+            logger.exception("The application's body failed to close, after %s.", type(error).__name__)
+        failure: BaseException | None = self._session._failure
+        if isinstance(error, StoreUnavailable | StoreConflict):
+            failure = error
+        try:
+            self._commit_late(is_over=True)
         except StoreUnavailable as late_failure:
             failure = late_failure
-        finally:
-            self._close_app()
-        if isinstance(error, StoreConflict):
-            failure = error
         if self._is_sent or failure is None or not isinstance(error, Exception):
             raise error
         if not isinstance(error, StoreUnavailable | StoreConflict):

@@ -1,6 +1,6 @@
 """What a store keeps of one session."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 __all__ = ["Record"]
 
@@ -48,6 +48,17 @@ class Record:
             user_id=self.user_id,
             label=self.label,
             version=version,
+        )
+
+    def clamped(self, now: float) -> "Record":
+        """Return this record with no time later than *now*, in Unix seconds, but its end."""
+        if max(self.created_at, self.seen_at, self.started_at) <= now:
+            return self
+        return replace(
+            self,
+            created_at=min(self.created_at, now),
+            seen_at=min(self.seen_at, now),
+            authenticated_at=None if self.authenticated_at is None else min(self.authenticated_at, now),
         )
 
     @property

@@ -1,5 +1,6 @@
 """All sessions of a store, for operators: list, count, revoke, sweep."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,8 @@ from .stores.base import Store, SupportsScan, SupportsSweep
 __all__ = ["SessionRegistry", "SessionSummary"]
 
 _SWEEP_BATCH = 500
+
+_ID = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +72,10 @@ class SessionRegistry:
     def revoke(self, id: str) -> bool:  # noqa: A002  the name that Session.id has
         """End one session; return whether there was one to end.
 
-        A session that rotates at this very moment has another id by then and is not met: see :meth:`revoke_where`.
+        What is no id of a session is none to end. A session that rotates at this very moment has another id by then
+        and is not met: see :meth:`revoke_where`.
         """
-        is_revoked = self._store.delete(id)
+        is_revoked = isinstance(id, str) and _ID.fullmatch(id) is not None and self._store.delete(id)
         if is_revoked:
             self._events.emit(SessionRevoked, id=id)
         return is_revoked
@@ -88,11 +92,14 @@ class SessionRegistry:
         while True:
             is_met = False
             for key, record in store.scan():
-                # Hosts' clocks differ: a session that seems to be a moment younger than this call may be older.
-                if record.created_at <= started_at + MAX_CLOCK_SKEW_S and predicate(self._summary(key, record)):
+                # Hosts' clocks differ: a session that seems to have begun after the call may be older.
+                latest = self._clock() + MAX_CLOCK_SKEW_S
+                if started_at + MAX_CLOCK_SKEW_S < record.created_at <= latest:
+                    continue
+                if predicate(self._summary(key, record)):
                     revoked += self.revoke(key)
                     # created_at survives rotation, so it tells who descends from before the call.
-                    is_met |= record.created_at <= started_at
+                    is_met |= not started_at < record.created_at <= latest
             if not is_met:
                 return revoked
 

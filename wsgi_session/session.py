@@ -9,7 +9,9 @@ from typing import Any, Final, NamedTuple, NoReturn, Self, TypeVar, overload
 
 from .changes import Changes
 from .codec import convert, copied
-from .errors import HeadersSent, StoreUnavailable
+from .errors import HeadersSent, SessionError, StoreUnavailable
+from .events import Dispatcher, SessionLoaded
+from .headers import Headers, is_never_shared
 from .merge import ABSENT
 from .record import Record
 from .state import SessionState
@@ -44,6 +46,8 @@ class SessionHost(NamedTuple):
     """Commits what can be committed now."""
     clock: Callable[[], float]
     """Returns the time in Unix seconds."""
+    events: Dispatcher
+    """Told what happens."""
 
 
 class Session(MutableMapping[str, Any]):
@@ -62,8 +66,9 @@ class Session(MutableMapping[str, Any]):
     # Defaults on the class: a request that does not use its session pays for none of them.
     _state: SessionState | None = None
     _failure: StoreUnavailable | None = None
+    _is_loading = False
     _phase = Phase.OPEN
-    _is_late_use_allowed = True
+    _head: Headers | None = None
     _is_rotation_requested = False
 
     def __init__(self, host: SessionHost, cookie_header: str) -> None:
@@ -204,7 +209,7 @@ class Session(MutableMapping[str, Any]):
     def clear(self) -> None:
         """Remove all data, also what other requests store before this one is committed. The id stays.
 
-        This is no logout: see :meth:`destroy`.
+        A session that reads empty is left as it is. This is no logout: see :meth:`destroy`.
         """
         with self._lock:
             changes = self._use().changes
@@ -254,7 +259,7 @@ class Session(MutableMapping[str, Any]):
         with self._lock:
             state = self._use()
             self._check_store()
-            if self._phase == Phase.CLOSED:
+            if self._phase is Phase.CLOSED:
                 raise _too_late("destroy()")
             # What comes after begins from nothing, but still remembers what is to be deleted and told.
             self._state = SessionState(state.changes.renewed(), ended=state.stored or state.ended, owed=state.owed)
@@ -267,7 +272,7 @@ class Session(MutableMapping[str, Any]):
         with self._lock:
             state = self._use()
             self._check_store()
-            if self._phase != Phase.OPEN:
+            if self._phase is not Phase.OPEN:
                 raise _too_late("rotate()")
             self._is_rotation_requested = True
             if state.stored is not None and not state.is_rotation_due:
@@ -289,7 +294,6 @@ class Session(MutableMapping[str, Any]):
             StoreConflict: Other requests were faster, ten times in a row.
         """
         with self._lock:
-            self._use()
             self._host.save(self)
 
     def derive(self, purpose: str) -> bytes:
@@ -370,16 +374,23 @@ class Session(MutableMapping[str, Any]):
         """Return the state, loaded on the first call. Everything that depends on the session passes through here."""
         if self._state is None:
             self._check_store()
-            if not self._is_late_use_allowed:
+            if self._head is not None and not is_never_shared(self._head):
                 raise HeadersSent(
                     "the session is used for the first time after the response head has left without Vary: Cookie, "
                     "so a cache could hand this page to somebody else. Use the session before the first chunk."
                 )
+            if self._is_loading:
+                raise SessionError("an event handler used the session that is being loaded just now")
+            self._is_loading = True
             try:
                 self._state = self._host.find(self._cookie_header)
             except StoreUnavailable as failure:
                 self._failure = failure
                 raise
+            finally:
+                self._is_loading = False
+            if self._state.stored is not None:
+                self._host.events.emit(SessionLoaded, id=self._state.stored.key)
         return self._state
 
     def _check_store(self) -> None:
@@ -401,9 +412,9 @@ class Session(MutableMapping[str, Any]):
 
     def _check_writable(self, state: SessionState) -> None:
         self._check_store()
-        if self._phase == Phase.CLOSED:
+        if self._phase is Phase.CLOSED:
             raise _too_late("this change")
-        if self._phase == Phase.SENT and state.stored is None:
+        if self._phase is Phase.SENT and state.stored is None:
             raise _too_late("the first write of a new session")
 
     def _snapshot(self) -> dict[str, Any]:

@@ -73,7 +73,6 @@ USES: dict[str, Callable[[Session], Any]] = {
     "derive": lambda session: session.derive("csrf"),
     "id": lambda session: session.id,
     "is_new": lambda session: session.is_new,
-    "save": lambda session: session.save(),
     "expires_in": lambda session: session.expires_in,
 }
 
@@ -393,9 +392,9 @@ def broad_scenario(store: Store, clock: FakeClock) -> tuple[list[str], set[str]]
     manager = SessionManager(spy, secret=SECRET, clock=clock)
     session = manager.open(cookie(client.jar[NAME]))
     session["private"] = VALUE
-    told += map(repr, [session, session._state, manager.commit(session, status=200), manager])
-    session.rotate()
     told += map(repr, [session, session._state])
+    session.rotate()
+    told += map(repr, [session, session._state, manager.commit(session, status=200), manager])
     session.destroy()
     told += map(repr, [session, session._state])
     signer = TokenSigner([SECRET, OTHER_SECRET], purpose=NAME)

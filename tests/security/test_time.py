@@ -161,7 +161,7 @@ def test_sec_41_shorter_limits_hold_for_sessions_that_are_there(store: Store, cl
     clock.advance(HOUR)
 
     assert after.read() == {}
-    assert after.happened() == ["expired", "rejected"]
+    assert after.happened() == ["expired"]
 
 
 # --- clocks that differ ----------------------------------------------------------------------------------------------

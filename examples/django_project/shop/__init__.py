@@ -1,0 +1,11 @@
+"""A session beside Django's own.
+
+Start it in the directory above::
+
+    export WSGI_SESSION_SECRET=$(wsgi-session keygen) DJANGO_SECRET_KEY=$(wsgi-session keygen)
+    python manage.py migrate && python manage.py createsuperuser
+    gunicorn --workers 2 --preload shop.wsgi:application
+
+``request.session`` stays Django's: ``django.contrib.auth`` keeps there who is logged in. ``request.environ["session"]``
+is ours: in ``wsgi-session.sqlite3`` there, or where ``WSGI_SESSION_STORE`` says.
+"""

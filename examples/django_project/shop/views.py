@@ -1,0 +1,70 @@
+"""The pages: what is the user's own lies in our session, who the user is in Django's."""
+
+from pathlib import Path
+
+from django.contrib import auth
+from django.http import FileResponse, JsonResponse, StreamingHttpResponse
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import require_POST
+
+
+@ensure_csrf_cookie  # what POSTs to /cart, /login and /logout have to send back as X-CSRFToken
+def home(request):
+    session = request.environ["session"]
+    return JsonResponse({"hits": session.get("hits", 0), "cart": session.get("cart", [])})
+
+
+def count(request):
+    # Exact, even when requests of one browser race; session["hits"] += 1 would be the last one's.
+    return JsonResponse({"hits": request.environ["session"].increment("hits")})
+
+
+def cart(request):
+    session = request.environ["session"]
+    if request.method == "POST":
+        session.setdefault("cart", []).append(request.POST["item"])  # noticed and saved, though nothing is assigned
+    return JsonResponse({"cart": session.get("cart", [])})
+
+
+@require_POST
+def login(request):
+    user = auth.authenticate(request, username=request.POST["user"], password=request.POST["password"])
+    if user is None:
+        return JsonResponse({"error": "wrong name or password"}, status=403)
+    auth.login(request, user)
+    session = request.environ["session"]
+    session.rotate()  # Django renewed the id of its session, and we that of ours
+    session["user"] = user.get_username()
+    return JsonResponse({"user": session["user"]})
+
+
+@require_POST
+def logout(request):
+    auth.logout(request)
+    request.environ["session"].destroy()
+    return JsonResponse({"user": None})
+
+
+def whoami(request):
+    return JsonResponse({"user": request.environ["session"].get("user"), "django_user": request.user.get_username()})
+
+
+def file(request):
+    request.environ["session"].increment("downloads")
+    return FileResponse(Path(__file__).open("rb"), content_type="text/x-python")
+
+
+def stream(request):
+    session = request.environ["session"]
+    session["streamed"] = "a part"  # saved before the head leaves with the first chunk
+
+    def chunks():
+        yield "one\n"
+        session["streamed"] = "all of it"  # saved when the response ends
+        yield "two\n"
+
+    return StreamingHttpResponse(chunks(), content_type="text/plain")
+
+
+def streamed(request):
+    return JsonResponse({"streamed": request.environ["session"].get("streamed")})

@@ -1,0 +1,81 @@
+"""A session beside Flask's own.
+
+Start it in this directory::
+
+    export WSGI_SESSION_SECRET=$(wsgi-session keygen) FLASK_SECRET_KEY=$(wsgi-session keygen)
+    gunicorn --workers 2 --preload flask_app:app
+
+``flask.session`` stays Flask's: all of it lies in its cookie, readable by the browser. ``request.environ["session"]``,
+typed ``get_session(request.environ)``, is the one that the server keeps: in ``wsgi-session.sqlite3`` here, or where
+``WSGI_SESSION_STORE`` says.
+"""
+
+from flask import Flask, flash, get_flashed_messages, request, stream_with_context
+
+from wsgi_session import SessionMiddleware, get_session
+
+app = Flask(__name__)
+app.config.from_prefixed_env()  # FLASK_SECRET_KEY signs Flask's own session, which carries the flashed messages
+app.wsgi_app = SessionMiddleware(app.wsgi_app)
+
+
+@app.get("/")
+def home():
+    session = get_session(request.environ)
+    return {"hits": session.get("hits", 0), "cart": session.get("cart", [])}
+
+
+@app.get("/count")
+def count():
+    return {"hits": get_session(request.environ).increment("hits")}
+
+
+@app.get("/cart")
+def cart():
+    return {"cart": get_session(request.environ).get("cart", [])}
+
+
+@app.post("/cart")
+def add_to_cart():
+    items = get_session(request.environ).setdefault("cart", [])
+    items.append(request.form["item"])  # noticed and saved, though nothing is assigned
+    return {"cart": items}
+
+
+@app.post("/login")
+def login():
+    session = get_session(request.environ)
+    session.rotate()  # a fresh id, so that one planted before the login is worthless
+    session["user"] = request.form["user"]  # a real application checks a password first
+    flash(f"Welcome, {session['user']}!")
+    return {"user": session["user"]}
+
+
+@app.post("/logout")
+def logout():
+    get_session(request.environ).destroy()
+    return {"user": None}
+
+
+@app.get("/whoami")
+def whoami():
+    return {"user": get_session(request.environ).get("user"), "messages": get_flashed_messages()}
+
+
+@app.get("/stream")
+def stream():
+    session = get_session(request.environ)
+    session["streamed"] = "a part"  # saved before the head leaves with the first chunk
+
+    @stream_with_context
+    def chunks():
+        yield "one\n"
+        session["streamed"] = "all of it"  # saved when the response ends
+        yield "two\n"
+
+    return chunks(), {"Content-Type": "text/plain"}
+
+
+@app.get("/streamed")
+def streamed():
+    return {"streamed": get_session(request.environ).get("streamed")}

@@ -1,0 +1,171 @@
+"""What happened to a session, to the log and to one callback."""
+
+import dataclasses
+import logging
+import typing
+from typing import Any
+
+import pytest
+
+import wsgi_session
+from wsgi_session import Event, SessionCreated, SessionRevoked, SessionRotated, StoreFailed, events
+from wsgi_session.events import Dispatcher, describe
+from wsgi_session.testing import FakeClock
+
+KINDS = [kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, Event) and kind != Event]
+
+# The name and the level are what log searches and alarms are made of: a change of them is announced.
+PROMISED = {
+    "clock_skew": logging.WARNING,
+    "cookie_ambiguous": logging.WARNING,
+    "created": logging.DEBUG,
+    "destroyed": logging.INFO,
+    "expired": logging.INFO,
+    "loaded": logging.DEBUG,
+    "overwritten": logging.INFO,
+    "rejected": logging.INFO,
+    "revoked": logging.INFO,
+    "rotated": logging.INFO,
+    "save_conflict": logging.WARNING,
+    "saved": logging.DEBUG,
+    "store_error": logging.ERROR,
+    "touched": logging.DEBUG,
+}
+
+
+def example(kind: type[Event]) -> dict[str, Any]:
+    """Return something for every detail that *kind* has beyond its time."""
+    hints = typing.get_type_hints(kind)
+    samples: dict[Any, Any] = {str: "a\nb", float: 90.0, int: 3, tuple[str, ...]: ("cart", "a\nb")}
+    return {
+        field.name: "ab" * 32 if field.name in ("id", "old_id") else samples.get(hints[field.name], "gone")
+        for field in dataclasses.fields(kind)
+        if field.name != "at"
+    }
+
+
+@pytest.fixture
+def heard() -> list[Event]:
+    return []
+
+
+def test_every_event_has_its_promised_name_and_level() -> None:
+    """One name for each kind, and a level by which one can leave the log at WARNING."""
+    assert {kind.name: kind.level for kind in KINDS} == PROMISED
+    assert len(KINDS) == len(PROMISED)
+
+
+def test_every_event_is_public_and_told_about() -> None:
+    """Callbacks tell events apart by class, so every class can be imported."""
+    for kind in [Event, *KINDS]:
+        assert kind.__name__ in events.__all__
+        assert kind.__name__ in wsgi_session.__all__
+        assert kind.__doc__
+        assert not kind.__doc__.startswith(f"{kind.__name__}(")
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+class TestEveryEvent:
+    def test_is_a_frozen_value(self, kind: type[Event]) -> None:
+        """An event can be kept and compared, and nobody can change it on its way."""
+        event = kind(at=1.0, **example(kind))
+
+        for field in dataclasses.fields(kind):
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                setattr(event, field.name, None)
+        assert not hasattr(event, "__dict__")
+        assert event == kind(at=1.0, **example(kind))
+        assert hash(event) == hash(kind(at=1.0, **example(kind)))
+
+    def test_is_one_line(self, kind: type[Event]) -> None:
+        """Whatever is in it, a line end cannot fake a line of the log (SEC-91)."""
+        line = describe(kind(at=1.0, **example(kind)))
+
+        assert line.split(" ")[0] == kind.name
+        assert line.isprintable()
+        assert "at=" not in line.split(" ")
+        for name in example(kind):
+            assert f" {name}=" in line
+
+    def test_reaches_the_callback_and_the_log(
+        self, kind: type[Event], heard: list[Event], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Both get it once, the log at its level, with the time of the clock."""
+        caplog.set_level(logging.DEBUG, "wsgi_session")
+        Dispatcher(heard.append, FakeClock(5.0)).emit(kind, **example(kind))
+
+        assert heard == [kind(at=5.0, **example(kind))]
+        (record,) = caplog.records
+        assert (record.name, record.levelno) == ("wsgi_session", kind.level)
+        assert record.getMessage() == f"session {describe(heard[0])}"
+
+    def test_is_not_even_made_when_nobody_listens(self, kind: type[Event], caplog: pytest.LogCaptureFixture) -> None:
+        """Without a callback and below the level of the log, no time is read and nothing constructed."""
+        caplog.set_level(kind.level + 1, "wsgi_session")
+
+        def clock() -> float:
+            raise AssertionError("nobody needs the time")
+
+        Dispatcher(None, clock).emit(kind, nonsense=object())
+
+        assert caplog.records == []
+
+    def test_is_logged_though_there_is_no_callback(self, kind: type[Event], caplog: pytest.LogCaptureFixture) -> None:
+        """The log alone is enough of a listener."""
+        caplog.set_level(kind.level, "wsgi_session")
+        Dispatcher().emit(kind, **example(kind))
+
+        assert [record.levelno for record in caplog.records] == [kind.level]
+
+    def test_reaches_the_callback_though_it_is_not_logged(
+        self, kind: type[Event], heard: list[Event], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The callback hears everything, whatever the level of the log is."""
+        caplog.set_level(logging.CRITICAL, "wsgi_session")
+        Dispatcher(heard.append).emit(kind, **example(kind))
+
+        assert [type(event) for event in heard] == [kind]
+        assert caplog.records == []
+
+
+def test_a_callback_that_raises_is_logged_and_harms_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """What a listener does wrong is no reason to fail a request."""
+
+    def on_event(event: Event) -> None:
+        raise RuntimeError("the listener is broken")
+
+    Dispatcher(on_event).emit(SessionCreated, id="ab" * 32)
+
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.getMessage() == "on_event raised for the event 'created'; the session is not affected."
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], RuntimeError)
+
+
+def test_a_callback_can_still_stop_the_process() -> None:
+    """What is no ``Exception`` is meant for somebody else."""
+
+    def on_event(event: Event) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Dispatcher(on_event).emit(SessionCreated)
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        pytest.param(SessionCreated(at=1.0), "created", id="nothing but a name"),
+        pytest.param(SessionCreated(at=1.0, id="ab"), "created id='ab'", id="an id"),
+        pytest.param(SessionRotated(at=1.0, id="b", old_id="a"), "rotated id='b' old_id='a'", id="two ids"),
+        pytest.param(SessionRevoked(at=1.0, count=3), "revoked count=3", id="no id, a count"),
+        pytest.param(
+            StoreFailed(at=1.0, operation="load", error="locked"),
+            "store_error operation='load' error='locked'",
+            id="texts",
+        ),
+    ],
+)
+def test_the_line_of_an_event(event: Event, line: str) -> None:
+    """Its name, then what it carries; what is not known is left out."""
+    assert describe(event) == line

@@ -1,0 +1,124 @@
+"""Two limits and one comparison: all of it is arithmetic."""
+
+import math
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsgi_session import Lifetime
+from wsgi_session.errors import ConfigError
+
+moments = st.floats(0, 4e9)
+durations = st.timedeltas(timedelta(microseconds=1), timedelta(days=36_500))
+
+
+def test_the_defaults_are_an_hour_and_a_day() -> None:
+    """The defaults stay within what NIST SP 800-63B asks for at AAL2."""
+    assert Lifetime() == Lifetime(idle=timedelta(hours=1), absolute=timedelta(hours=24), touch_every=None)
+
+
+@pytest.mark.parametrize(
+    ("seen_at", "ends_at"),
+    [
+        pytest.param(0.0, 3_600.0, id="idle limit first"),
+        pytest.param(82_800.0, 86_400.0, id="both at once"),
+        pytest.param(86_000.0, 86_400.0, id="use does not extend absolute"),
+    ],
+)
+def test_the_earlier_limit_wins(seen_at: float, ends_at: float) -> None:
+    """A session ends at whichever limit comes first."""
+    assert Lifetime().ends_at(started_at=0.0, seen_at=seen_at) == ends_at
+
+
+def test_without_an_absolute_limit_use_extends_for_ever() -> None:
+    """``absolute=None`` means that only ``idle`` ends a session."""
+    lifetime = Lifetime(idle=timedelta(minutes=1), absolute=None)
+
+    assert lifetime.ends_at(started_at=0.0, seen_at=1e9) == 1e9 + 60
+    assert lifetime.absolute_end(0.0) == math.inf
+
+
+@given(idle=durations, extra=durations, started_at=moments, used=st.lists(moments, min_size=1))
+def test_no_use_moves_the_end_past_the_absolute_limit(
+    idle: timedelta, extra: timedelta, started_at: float, used: list[float]
+) -> None:
+    """However often a session is used, its end only moves forward, and never past the absolute limit."""
+    lifetime = Lifetime(idle=idle, absolute=idle + extra)
+
+    ends = [lifetime.ends_at(started_at=started_at, seen_at=seen_at) for seen_at in sorted(used)]
+
+    assert ends == sorted(ends)
+    assert max(ends) <= lifetime.absolute_end(started_at)
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "due_after_s"),
+    [
+        pytest.param(Lifetime(), 60.0, id="at most a minute"),
+        pytest.param(Lifetime(idle=timedelta(seconds=100)), 10.0, id="a tenth of idle"),
+        pytest.param(Lifetime(touch_every=timedelta(minutes=30)), 1800.0, id="as configured"),
+        pytest.param(Lifetime(touch_every=timedelta(microseconds=1)), 1e-6, id="always"),
+    ],
+)
+def test_a_read_moves_the_idle_limit_only_now_and_then(lifetime: Lifetime, due_after_s: float) -> None:
+    """A touch is due from the given time on, and not a moment before."""
+    assert lifetime.is_touch_due(seen_at=0.0, now=due_after_s)
+    assert not lifetime.is_touch_due(seen_at=0.0, now=due_after_s * 0.999)
+    assert not lifetime.is_touch_due(seen_at=0.0, now=-1e9), "a clock that went back is no reason to write"
+
+
+@pytest.mark.parametrize("option", ["idle", "absolute", "touch_every"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(3600, id="a bare number"),
+        pytest.param("1h", id="text"),
+        pytest.param(timedelta(0), id="zero"),
+        pytest.param(timedelta(microseconds=-1), id="negative"),
+        pytest.param(True, id="a flag"),
+    ],
+)
+def test_a_limit_is_a_positive_timedelta(option: str, value: Any) -> None:
+    """Durations are never bare numbers; the text names the option, what it was and what is allowed."""
+    with pytest.raises(ConfigError) as caught:
+        Lifetime(**{option: value})
+
+    assert f"Lifetime.{option} must be a positive datetime.timedelta" in str(caught.value)
+    assert repr(value) in str(caught.value)
+
+
+def test_idle_cannot_be_left_out() -> None:
+    """Only the absolute limit and the touch interval may be ``None``."""
+    with pytest.raises(ConfigError, match=r"Lifetime\.idle must be a positive"):
+        Lifetime(idle=None)  # type: ignore[arg-type]  # that is the mistake
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "words"),
+    [
+        pytest.param(
+            {"idle": timedelta(hours=24, microseconds=1)},
+            {"idle": timedelta(hours=24)},
+            ["Lifetime.idle (1 day, 0:00:00.000001)", "Lifetime.absolute (1 day, 0:00:00)", "Shorten idle"],
+            id="idle longer than absolute",
+        ),
+        pytest.param(
+            {"touch_every": timedelta(hours=1)},
+            {"touch_every": timedelta(minutes=59)},
+            ["Lifetime.touch_every (1:00:00)", "Lifetime.idle (1:00:00)", "Shorten touch_every"],
+            id="touch_every not shorter than idle",
+        ),
+    ],
+)
+def test_limits_that_contradict_each_other_are_refused(
+    wrong: dict[str, timedelta], right: dict[str, timedelta], words: list[str]
+) -> None:
+    """A limit that could never take effect is a mistake; the nearest one that can is not."""
+    with pytest.raises(ConfigError) as caught:
+        Lifetime(**wrong)
+
+    assert [word for word in words if word not in str(caught.value)] == []
+    assert Lifetime(**right)

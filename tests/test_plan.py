@@ -1,0 +1,210 @@
+"""The decision table: every rule over every combination of facts, and the common cases by name."""
+
+from dataclasses import fields, replace
+from itertools import product
+from typing import Any
+
+import pytest
+
+from wsgi_session.plan import Facts, Plan, StoreAction, Tell, make_plan
+
+FLAGS = [field.name for field in fields(Facts) if field.name != "owed"]
+
+ALL = [
+    Facts(**dict(zip(FLAGS, values, strict=True)), owed=owed)
+    for values in product((False, True), repeat=len(FLAGS))
+    for owed in Tell
+]
+
+NONE = ALL[0]
+
+BEGINNINGS = {StoreAction.CREATE, StoreAction.ROTATE, StoreAction.REPLACE}
+
+
+def can_begin(facts: Facts) -> bool:
+    return facts.can_tell and not facts.is_failed
+
+
+def is_cookie_due(facts: Facts) -> bool:
+    return facts.can_tell and (facts.is_stale or facts.owed is Tell.SEND)
+
+
+# --- the rules: each says which facts it speaks of, and what the plan must then be -----------------------------------
+
+
+def logout_is_always_done(facts: Facts, plan: Plan) -> bool | None:
+    if facts.is_ended:
+        return plan.action in (StoreAction.DELETE, StoreAction.REPLACE)
+    return plan.action not in (StoreAction.DELETE, StoreAction.REPLACE)
+
+
+def a_session_begun_after_logout_replaces_the_old_one(facts: Facts, plan: Plan) -> bool | None:
+    if facts.is_ended:
+        return (plan.action is StoreAction.REPLACE) == (facts.has_content and can_begin(facts))
+    return None
+
+
+def nothing_is_created_until_something_is_stored(facts: Facts, plan: Plan) -> bool | None:
+    if not facts.exists and not facts.is_ended:
+        wanted = facts.has_content and can_begin(facts)
+        return plan.action is (StoreAction.CREATE if wanted else StoreAction.NOTHING)
+    return plan.action is not StoreAction.CREATE
+
+
+def a_new_id_is_made_only_where_it_can_be_told(facts: Facts, plan: Plan) -> bool | None:
+    return plan.tell is Tell.SEND and can_begin(facts) if plan.action in BEGINNINGS else None
+
+
+def a_failed_request_changes_no_data_and_gets_no_new_id(facts: Facts, plan: Plan) -> bool | None:
+    if facts.is_failed:
+        return plan.action in (StoreAction.NOTHING, StoreAction.TOUCH, StoreAction.DELETE)
+    return None
+
+
+def a_rotation_is_done_where_it_can_be_told(facts: Facts, plan: Plan) -> bool | None:
+    if facts.exists and not facts.is_ended:
+        return (plan.action is StoreAction.ROTATE) == (facts.is_rotation_due and can_begin(facts))
+    return plan.action is not StoreAction.ROTATE
+
+
+def changed_data_is_stored(facts: Facts, plan: Plan) -> bool | None:
+    if facts.exists and not facts.is_ended and facts.is_dirty and not facts.is_failed:
+        return plan.action in (StoreAction.UPDATE, StoreAction.ROTATE)
+    return plan.action is not StoreAction.UPDATE
+
+
+def reading_moves_the_idle_limit_when_it_is_due(facts: Facts, plan: Plan) -> bool | None:
+    if plan.action in (StoreAction.NOTHING, StoreAction.TOUCH) and facts.exists:
+        return (plan.action is StoreAction.TOUCH) == (facts.is_touch_due or is_cookie_due(facts))
+    return plan.action is not StoreAction.TOUCH
+
+
+def nothing_is_told_after_the_head(facts: Facts, plan: Plan) -> bool | None:
+    return None if facts.can_tell else plan.tell is Tell.NOTHING
+
+
+def a_cookie_is_sent_only_for_what_the_store_just_confirmed(facts: Facts, plan: Plan) -> bool | None:
+    if plan.tell is Tell.SEND and facts.owed is not Tell.SEND:
+        return plan.action in BEGINNINGS | {StoreAction.UPDATE, StoreAction.TOUCH}
+    return None
+
+
+def a_cookie_is_erased_only_after_logout(facts: Facts, plan: Plan) -> bool | None:
+    if plan.tell is Tell.ERASE:
+        is_owed = facts.owed is Tell.ERASE and not facts.exists
+        return plan.action is StoreAction.DELETE or (plan.action is StoreAction.NOTHING and is_owed)
+    return plan.action is not StoreAction.DELETE or not facts.can_tell
+
+
+def a_rolling_cookie_follows_what_is_written(facts: Facts, plan: Plan) -> bool | None:
+    if plan.action in (StoreAction.UPDATE, StoreAction.TOUCH) and facts.can_tell:
+        return (plan.tell is Tell.SEND) == (facts.is_rolling or is_cookie_due(facts))
+    return None
+
+
+def what_save_left_to_tell_is_told(facts: Facts, plan: Plan) -> bool | None:
+    if facts.owed is Tell.SEND and facts.can_tell and facts.exists and not facts.is_ended:
+        return plan.tell is Tell.SEND
+    if facts.can_tell and not facts.exists and not facts.is_ended:
+        return plan.tell is facts.owed or plan.action in BEGINNINGS
+    return None
+
+
+def where_nothing_is_due_nothing_is_done(facts: Facts, plan: Plan) -> bool | None:
+    is_quiet = (
+        replace(facts, exists=False, has_content=False, is_failed=False, can_tell=False, is_rolling=False) == NONE
+    )
+    if is_quiet and facts.exists:
+        return plan == Plan(StoreAction.NOTHING, Tell.NOTHING)
+    return None
+
+
+RULES = [
+    logout_is_always_done,
+    a_session_begun_after_logout_replaces_the_old_one,
+    nothing_is_created_until_something_is_stored,
+    a_new_id_is_made_only_where_it_can_be_told,
+    a_failed_request_changes_no_data_and_gets_no_new_id,
+    a_rotation_is_done_where_it_can_be_told,
+    changed_data_is_stored,
+    reading_moves_the_idle_limit_when_it_is_due,
+    nothing_is_told_after_the_head,
+    a_cookie_is_sent_only_for_what_the_store_just_confirmed,
+    a_cookie_is_erased_only_after_logout,
+    a_rolling_cookie_follows_what_is_written,
+    what_save_left_to_tell_is_told,
+    where_nothing_is_due_nothing_is_done,
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_a_rule_holds_for_all_facts(rule: Any) -> None:
+    """Every rule is checked against every combination of facts, and none speaks of nothing."""
+    answers = [(facts, plan, rule(facts, plan)) for facts in ALL for plan in [make_plan(facts)]]
+
+    assert [(facts, plan) for facts, plan, is_kept in answers if is_kept is False] == []
+    assert any(is_kept for _, _, is_kept in answers)
+
+
+def test_the_rules_leave_nothing_open() -> None:
+    """For every combination of facts, the rules together allow one plan only."""
+    for facts in ALL:
+        allowed = [
+            Plan(action, tell)
+            for action in StoreAction
+            for tell in Tell
+            if all(rule(facts, Plan(action, tell)) is not False for rule in RULES)
+        ]
+        assert allowed == [make_plan(facts)], facts
+
+
+NEW = {"can_tell": True, "is_rolling": True}
+OLD = {"exists": True, "can_tell": True, "is_rolling": True}
+LATE = {"exists": True, "is_rolling": True}
+
+
+@pytest.mark.parametrize(
+    ("given", "action", "tell"),
+    [
+        pytest.param(NEW, "nothing", "nothing", id="anonymous, nothing stored"),
+        pytest.param({**NEW, "has_content": True}, "create", "send", id="first write"),
+        pytest.param({**NEW, "has_content": True, "is_failed": True}, "nothing", "nothing", id="first write, 5xx"),
+        pytest.param({"has_content": True}, "nothing", "nothing", id="first write, too late"),
+        pytest.param({**NEW, "is_rotation_due": True}, "nothing", "nothing", id="rotate() on nothing"),
+        pytest.param({**OLD}, "nothing", "nothing", id="only read"),
+        pytest.param({**OLD, "is_touch_due": True}, "touch", "send", id="read after a minute"),
+        pytest.param(
+            {**OLD, "is_touch_due": True, "is_rolling": False}, "touch", "nothing", id="the same, not rolling"
+        ),
+        pytest.param({**LATE, "is_touch_due": True}, "touch", "nothing", id="the same, late"),
+        pytest.param({**OLD, "is_dirty": True}, "update", "send", id="written"),
+        pytest.param({**OLD, "is_dirty": True, "is_rolling": False}, "update", "nothing", id="written, not rolling"),
+        pytest.param({**LATE, "is_dirty": True}, "update", "nothing", id="written in a stream"),
+        pytest.param({**OLD, "is_dirty": True, "is_failed": True}, "nothing", "nothing", id="written, 5xx"),
+        pytest.param({**OLD, "is_stale": True, "is_rolling": False}, "touch", "send", id="signed with an older secret"),
+        pytest.param({**LATE, "is_stale": True}, "nothing", "nothing", id="the same, late"),
+        pytest.param({**OLD, "is_rotation_due": True}, "rotate", "send", id="login"),
+        pytest.param({**OLD, "is_rotation_due": True, "is_rolling": False}, "rotate", "send", id="login, not rolling"),
+        pytest.param({**OLD, "is_rotation_due": True, "is_failed": True}, "nothing", "nothing", id="login, 5xx"),
+        pytest.param({**LATE, "is_rotation_due": True, "is_dirty": True}, "update", "nothing", id="login, head lost"),
+        pytest.param({**NEW, "is_ended": True}, "delete", "erase", id="logout"),
+        pytest.param({**NEW, "is_ended": True, "is_failed": True}, "delete", "erase", id="logout, 5xx"),
+        pytest.param({"is_ended": True}, "delete", "nothing", id="logout in a stream"),
+        pytest.param({**NEW, "is_ended": True, "has_content": True}, "replace", "send", id="logout, then written"),
+        pytest.param(
+            {**NEW, "is_ended": True, "has_content": True, "is_failed": True},
+            "delete",
+            "erase",
+            id="logout, then written, 5xx",
+        ),
+        pytest.param({"is_ended": True, "has_content": True}, "delete", "nothing", id="logout, then written, too late"),
+        pytest.param({**OLD, "owed": Tell.SEND}, "touch", "send", id="created by save(), now the head"),
+        pytest.param({**NEW, "owed": Tell.ERASE}, "nothing", "erase", id="destroyed and saved, now the head"),
+        pytest.param(
+            {**NEW, "owed": Tell.ERASE, "has_content": True}, "create", "send", id="destroyed, saved, written"
+        ),
+    ],
+)
+def test_the_common_cases(given: dict[str, Any], action: str, tell: str) -> None:
+    """What a reader wants to look up."""
+    assert make_plan(replace(NONE, **given)) == Plan(StoreAction(action), Tell(tell))
