@@ -145,11 +145,15 @@ class SessionManager:
         """
         with session._lock:
             set_cookie = None
-            if session._state is not None and session._failure is None:
-                is_failed = status is None or status >= 500
-                set_cookie = self._carry_out(session, session._state, is_failed=is_failed, can_tell=can_tell)
-            # Phases only move forward, and under the lock: another thread's change is stored, or refused.
-            session._phase = max(session._phase, Phase.CLOSED if is_over else Phase.SENT)
+            try:
+                if session._state is not None and session._failure is None:
+                    is_failed = status is None or status >= 500
+                    set_cookie = self._carry_out(session, session._state, is_failed=is_failed, can_tell=can_tell)
+                # Phases only move forward, and under the lock: another thread's change is stored, or refused.
+                session._phase = max(session._phase, Phase.SENT)
+            finally:
+                if is_over:
+                    session._phase = Phase.CLOSED
             if session._state is None and session._failure is None:
                 return Outcome()
         if set_cookie is not None and not is_https:
@@ -158,7 +162,8 @@ class SessionManager:
 
     def head_left(self, session: Session, headers: Headers) -> None:
         """Tell *session* with which headers the response head left: they decide whether it may be used from now on."""
-        session._head = headers
+        # A copy, since the list is the application's; anything else is for the server to judge.
+        session._head = headers.copy() if isinstance(headers, list) else headers
 
     def _save(self, session: Session) -> None:
         """Commit what can be committed before the response head leaves: everything but a rotation."""

@@ -28,7 +28,7 @@ __all__ = ["SessionMiddleware", "get_session"]
 
 logger = logging.getLogger("wsgi_session")
 
-# With two dots: no environ_key can make the same name.
+# With two dots: no environ_key without a dot makes the same name.
 _COOKIE_NAMES: Final = "wsgi_session..cookie_names"
 
 _UNAVAILABLE_BODY: Final = b"The service is temporarily unavailable. Please try again in a moment.\n"
