@@ -82,7 +82,6 @@ READS = {
     "expires_in": lambda session: session.expires_in,
     "authenticated_at": lambda session: session.authenticated_at,
     "derive": lambda session: session.derive("csrf"),
-    "save": lambda session: session.save(),
 }
 
 CHANGES = {
