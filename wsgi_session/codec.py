@@ -227,9 +227,9 @@ def _other_to_json(value: Any, depth: int) -> Any:
     try:
         fields = _fields(value)
     except AttributeError:
-        raise _Unfit(f"is a {type(value).__name__} of which a field was never set") from None
+        raise _Unfit(f"is of type {type(value).__name__}, of which a field was never set") from None
     if fields is None:
-        raise _Unfit(f"is a {type(value).__name__}, which cannot be stored (see the docs on values)")
+        raise _Unfit(f"is of type {type(value).__name__}, which cannot be stored (see the docs on values)")
     return _to_json(fields, depth)
 
 

@@ -54,8 +54,8 @@ class Committer:
             StoreConflict: Other requests were faster, ten times in a row.
         """
         stored = state.stored
-        if action is StoreAction.DELETE or action is StoreAction.REPLACE:
-            self._delete(state)
+        if state.ended is not None and action in (StoreAction.DELETE, StoreAction.REPLACE):
+            self._delete(state, state.ended.key)
         if action is StoreAction.CREATE or action is StoreAction.REPLACE:
             self._create(state, now)
         elif stored is not None and action is StoreAction.UPDATE:
@@ -136,10 +136,7 @@ class Committer:
         self._events.emit(SessionTouched, id=stored.key)
         return True
 
-    def _delete(self, state: SessionState) -> None:
-        if state.ended is None:
-            return
-        key = state.ended.key
+    def _delete(self, state: SessionState, key: str) -> None:
         if self._store.delete(key):
             self._events.emit(SessionDestroyed, id=key)
         else:
