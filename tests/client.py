@@ -50,7 +50,7 @@ class Client:
         body: bytes = b"",
         environ: dict[str, Any] | None = None,
     ) -> Answer:
-        """Send one request; *cookie* replaces the jar's ``Cookie`` header. Iterates over the whole body and closes it."""
+        """Send one request, read the body and close it; *cookie* replaces the jar's ``Cookie`` header."""
         response = self.start(path, method=method, cookie=cookie, body=body, environ=environ)
         chunks = []
         try:

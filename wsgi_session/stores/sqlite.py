@@ -7,7 +7,7 @@ import stat
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import quote
@@ -205,8 +205,8 @@ class SQLiteStore:
 
     def count(self) -> int:
         """Return the number of live records."""
-        row = self._one("SELECT count(*) FROM wsgi_sessions WHERE expires_at > ?", (self._clock(),))
-        return int(row[0]) if row else 0
+        (row,) = self._all("SELECT count(*) FROM wsgi_sessions WHERE expires_at > ?", (self._clock(),))
+        return int(row[0])
 
     def delete_all(self) -> int:
         """Remove every record; return how many live ones were removed."""
@@ -217,8 +217,9 @@ class SQLiteStore:
     def close(self) -> None:
         """Close this process's connections. A later call of another method opens new ones."""
         self._forget_parent()
-        while self._idle:
-            self._idle.pop().close()
+        with suppress(IndexError):  # another thread may take the last one
+            while True:
+                self._idle.pop().close()
 
     # --- one statement at a time -------------------------------------------------------------------------------------
 
@@ -252,7 +253,7 @@ class SQLiteStore:
                 self._idle.append(connection)
             else:
                 connection.close()
-        except (sqlite3.Error, OSError, OverflowError) as error:
+        except (sqlite3.Error, OSError, OverflowError, UnicodeError) as error:
             raise StoreUnavailable(f"the SQLite file {str(self._path)!r} failed: {error}") from error
 
     def _forget_parent(self) -> None:
@@ -271,7 +272,7 @@ class SQLiteStore:
             # mode=rw: SQLite itself would make the file readable by everybody. check_same_thread=False: greenlets and
             # threads share the pool, but never a connection at the same time.
             connection = sqlite3.connect(
-                f"file:{quote(str(self._path))}?mode=rw",
+                f"file:{quote(os.fsencode(self._path))}?mode=rw",
                 uri=True,
                 timeout=self._timeout,
                 isolation_level=None,
