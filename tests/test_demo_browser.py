@@ -1,0 +1,199 @@
+"""The demo in a real browser, as a visitor meets it; screenshots land in pytest's temporary directory."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from demo_process import Demo, running_demo
+
+if TYPE_CHECKING:
+    from conftest import Require
+
+pytestmark = pytest.mark.browser
+
+FLAGS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+# From playwright, which is not among the packages that every test run needs.
+Page = Any
+
+
+@pytest.fixture(scope="module")
+def chromium(require: "Require") -> Iterator[Any]:
+    playwright = require.module("playwright.sync_api", install="pip install playwright")
+    # Chromium's sandbox does not start as root.
+    flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else [*FLAGS]
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=require.chromium(), args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    with running_demo(tmp_path_factory.mktemp("demo")) as demo:
+        yield demo
+
+
+@pytest.fixture
+def complaints() -> Iterator[list[str]]:
+    """Return what browsers complain of; in the end that must be nothing that the test did not take out."""
+    complaints: list[str] = []
+    yield complaints
+    assert complaints == []
+
+
+@pytest.fixture
+def open_page(chromium: Any, demo: Demo, complaints: list[str]) -> Iterator[Callable[..., Page]]:
+    """Open the site in a browser of its own."""
+    contexts = []
+
+    def note_failure(url: str, failure: str) -> None:
+        # What is still loading when a form is sent is given up.
+        if failure != "net::ERR_ABORTED":
+            complaints.append(f"{url}: {failure}")
+
+    def open_page(**options: Any) -> Page:
+        context = chromium.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("requestfailed", lambda request: note_failure(request.url, request.failure))
+        page.goto(demo.url)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def session_id(page: Page) -> str:
+    return str(page.locator("#session-id").get_attribute("title"))
+
+
+def overflow(page: Page) -> int:
+    """Return by how many pixels the page is wider than the window."""
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        pytest.param({"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}, id="desktop light"),
+        pytest.param({"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"}, id="desktop dark"),
+        pytest.param({"viewport": {"width": 320, "height": 568}, "color_scheme": "light"}, id="small phone"),
+    ],
+)
+def test_a_visitor_sees_what_happens_to_the_cookie(
+    look: dict[str, Any], open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    """Visits, cart, login, ten requests at once, logout: on any screen, with the cookie as it is in production."""
+    page = open_page(**look)
+    jar = page.context.cookies
+    assert jar() == []
+    page.screenshot(path=tmp_path / "1 nothing yet.png", full_page=True)
+
+    for _ in range(2):
+        page.get_by_role("button", name="Count a visit").click()
+    page.get_by_role("button", name="Add Tea").click()
+    page.get_by_role("button", name="Add Cake").click()
+    page.get_by_role("button", name="Remove Tea, item 1").click()
+
+    assert page.locator("#visit-count").inner_text() == "2"
+    assert page.locator(".items li > span").all_inner_texts() == ["Cake"]
+    (cookie,) = jar()
+    assert cookie["name"] == "__Host-session"
+    assert (cookie["httpOnly"], cookie["secure"], cookie["sameSite"], cookie["path"]) == (True, True, "Lax", "/")
+    assert page.evaluate("document.cookie") == ""
+
+    before = session_id(page)
+    page.get_by_label("Your name").fill("Ada Lovelace")
+    page.get_by_role("button", name="Log in").click()
+
+    assert page.locator("#user").inner_text() == "Ada Lovelace"
+    assert session_id(page) != before
+    assert jar()[0]["value"] != cookie["value"]
+    assert page.locator("#visit-count").inner_text() == "2"
+
+    page.get_by_role("button", name="Send ten requests").click()
+    page.locator(".headline").wait_for()
+
+    assert page.locator(".headline").inner_text() == "10 sent, 10 counted, none lost"
+    assert page.locator(".laps li").count() == 10
+    assert "POST /race" in page.locator("#cookie").inner_text()
+    page.screenshot(path=tmp_path / "2 after the race.png", full_page=True)
+    assert overflow(page) <= 0
+
+    page.get_by_role("button", name="Log out").click()
+
+    assert jar() == []
+    assert "no session" in page.locator("#cookie").inner_text()
+    assert page.locator("#visit-count").inner_text() == "0"
+    page.screenshot(path=tmp_path / "3 logged out.png", full_page=True)
+    assert overflow(page) <= 0
+
+
+def test_a_second_race_starts_from_nothing(open_page: Callable[..., Page]) -> None:
+    """The button can be pressed again, and stays where it was."""
+    page = open_page()
+    page.get_by_role("button", name="Count a visit").click()
+    button = page.get_by_role("button", name="Send ten requests")
+
+    for _ in range(2):
+        button.click()
+        page.locator("#race-button:enabled").wait_for()
+
+        assert page.locator(".headline").inner_text() == "10 sent, 10 counted, none lost"
+
+
+def test_a_session_that_ended_elsewhere_does_not_break_the_race(
+    open_page: Callable[..., Page], complaints: list[str]
+) -> None:
+    """Logged out in another tab: the button says what is wrong, and no session is created."""
+    page = open_page()
+    page.get_by_role("button", name="Count a visit").click()
+    page.context.clear_cookies()
+
+    page.get_by_role("button", name="Send ten requests").click()
+    page.get_by_text("Reload the page").wait_for()
+
+    assert "409" in page.locator("#race-result").inner_text()
+    assert "409" in complaints.pop()
+    assert page.context.cookies() == []
+
+
+def test_all_but_the_race_works_without_scripts(open_page: Callable[..., Page]) -> None:
+    """Forms are forms; the one button that needs a script says so and is not there."""
+    page = open_page(java_script_enabled=False)
+
+    page.get_by_role("button", name="Count a visit").click()
+    page.get_by_role("button", name="Add Coffee").click()
+
+    assert page.locator("#visit-count").inner_text() == "1"
+    assert page.locator(".items li > span").all_inner_texts() == ["Coffee"]
+    assert page.locator("#race-button").is_hidden()
+    assert "needs JavaScript" in page.locator("#race").inner_text()
+
+
+def test_the_keyboard_reaches_everything_in_order(open_page: Callable[..., Page]) -> None:
+    """Tab goes from the skip link through every control, and shows where it is."""
+    page = open_page()
+    reached = []
+
+    for _ in range(7):
+        page.keyboard.press("Tab")
+        text = page.evaluate("document.activeElement.innerText || document.activeElement.name")
+        reached.append(" ".join(text.split()))
+
+    controls = ["Count a visit", "+ Add Tea", "+ Add Coffee", "+ Add Cake", "user", "Log in"]
+    assert reached == ["Skip to the content", *controls]
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"

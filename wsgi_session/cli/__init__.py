@@ -1,0 +1,36 @@
+"""The command ``wsgi-session``. This module needs the core only, so that it can say what else a command needs."""
+
+import sys
+from typing import Final
+
+__all__ = ["main"]
+
+_EXTRA_OF: Final = {
+    "click": "cli",
+    "gunicorn": "demo",
+    "jinja2": "demo",
+    "rich": "demo",
+}
+
+_KEYGEN: Final = "To make a secret without it: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+
+
+def main() -> None:
+    """Run the command line and exit; where an extra is missing, say which and how to get it."""
+    try:
+        from .commands import cli
+
+        cli(prog_name="wsgi-session")
+    except ModuleNotFoundError as missing:
+        extra = _EXTRA_OF.get(str(missing.name).partition(".")[0])
+        if extra is None:
+            raise
+        print(
+            f"wsgi-session: this needs {missing.name}, which comes with the extra [{extra}]. In a checkout:\n"
+            f'    python -m pip install ".[{extra}]"\n'
+            f'elsewhere, add it to the name that was installed: "wsgi-session[{extra}]".',
+            file=sys.stderr,
+        )
+        if extra == "cli":
+            print(_KEYGEN, file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,79 @@
+"""The commands themselves, and what each promises to the shell."""
+
+import os
+import sys
+
+import click
+
+from .. import __version__
+from ..errors import ConfigError
+from ..stores import MemoryStore, Store, store_from_url
+from ..token import TokenSigner, make_token
+
+__all__ = ["cli"]
+
+_KEYGEN_HINT = """\
+Keep it out of the code, and the same for every process:
+    export WSGI_SESSION_SECRET='the secret'
+To roll it without ending a session, newest first, separated by a space:
+    1. WSGI_SESSION_SECRET='old new'   until every process can verify the new one,
+    2. WSGI_SESSION_SECRET='new old'   signs with it; the old one goes once its sessions have ended."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="wsgi-session")
+def cli() -> None:
+    """Sessions for any WSGI application."""
+
+
+@cli.command(short_help="Print a new secret.")
+def keygen() -> None:
+    """Print a new secret (256 random bits), and on standard error how to use and to roll it."""
+    click.echo(make_token())
+    click.echo(_KEYGEN_HINT, err=True)
+
+
+@cli.command(short_help="Serve a small site that shows what a session does.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port to listen on; 0: any."
+)
+@click.option("--workers", type=click.IntRange(1, 16), default=2, show_default=True, help="Number of processes.")
+@click.option(
+    "--store",
+    "store_url",
+    metavar="URL",
+    envvar="WSGI_SESSION_STORE",
+    show_envvar=True,
+    help="Where sessions live, as in sqlite:///demo.sqlite3. Default: a temporary SQLite file.",
+)
+@click.option("--plain-cookie", is_flag=True, help="Make the cookie neither Secure nor prefixed, as Safari needs here.")
+def demo(host: str, port: int, workers: int, store_url: str | None, plain_cookie: bool) -> None:
+    """Serve a small site that shows what a session does, with gunicorn, until Ctrl-C.
+
+    The cookies are signed with the secret in WSGI_SESSION_SECRET, or with one made for this run.
+    """
+    if not hasattr(os, "fork"):
+        raise click.ClickException("the demo runs on gunicorn, which needs a Unix system.")
+    from .demo.server import CannotListen, serve
+
+    store = None if store_url is None else _read_store(store_url, workers)
+    secret = os.environ.get("WSGI_SESSION_SECRET", "").split() or [make_token()]
+    try:
+        TokenSigner(secret, purpose="demo")
+    except ConfigError as error:
+        raise click.ClickException(f"WSGI_SESSION_SECRET: {error}") from None
+    try:
+        sys.exit(serve(host, port, workers=workers, store=store, secret=secret, secure=not plain_cookie))
+    except CannotListen as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _read_store(url: str, workers: int) -> Store:
+    try:
+        store = store_from_url(url)
+    except ConfigError as error:
+        raise click.ClickException(f"--store: {error}") from None
+    if isinstance(store, MemoryStore) and workers > 1:
+        raise click.ClickException("--store memory:// lives in one process; add --workers 1.")
+    return store

@@ -1,0 +1,94 @@
+"""What happened to the session and its cookie, in words."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from .journal import Entry
+
+__all__ = ["clock_time", "duration", "explain_cookie", "hide_secret", "short", "tell"]
+
+_EVENTS: Final = {
+    "created": "A record was stored, so now there is a session.",
+    "loaded": "A request used the session, and the store had it.",
+    "touched": "A page that only reads moved the idle limit.",
+    "saved": "Changed data was stored.",
+    "destroyed": "The record was deleted.",
+    "expired": "The session's time was over.",
+    "revoked": "The session was ended by an operator.",
+    "save_conflict": "A change came too late and was dropped.",
+    "store_error": "The store did not answer.",
+}
+
+_ATTRIBUTES: Final = {
+    "path=/": "It goes to every page of this host.",
+    "secure": "It never travels unencrypted. For this machine itself browsers make an exception.",
+    "httponly": "Scripts cannot read it.",
+    "samesite=lax": "Forms and scripts of other sites are sent without it.",
+    "max-age=0": "The browser forgets it at once.",
+    "expires=thu, 01 jan 1970 00:00:00 gmt": "The same again, for very old browsers.",
+}
+
+
+def hide_secret(header: str) -> str:
+    """Return a ``Set-Cookie`` header without the cookie's value."""
+    name, _, rest = header.partition("=")
+    value, semicolon, attributes = rest.partition(";")
+    return f"{name}={'•' * 8 if value else ''}{semicolon}{attributes}"
+
+
+def explain_cookie(header: str) -> Iterator[tuple[str, str]]:
+    """Yield the parts of a ``Set-Cookie`` header, its secret hidden, each with what it means."""
+    pair, *attributes = header.split("; ")
+    name, _, value = pair.partition("=")
+    if name.startswith("__Host-"):
+        yield name, "The prefix makes the browser insist: Secure, Path=/, and this host alone."
+    else:
+        yield name, "The cookie's name."
+    if value:
+        yield value, "The secret and our signature: 256 random bits. The store knows only its SHA-256."
+    else:
+        yield "(empty)", "There is nothing to keep."
+    for attribute in attributes:
+        yield attribute, _ATTRIBUTES.get(attribute.lower()) or _explain_max_age(attribute)
+
+
+def tell(entry: Entry) -> str:
+    """Return one event as a sentence."""
+    match entry:
+        case {"name": "rotated", "old_id": old, "id": new}:
+            return f"The id changed from {short(old)} to {short(new)}; the old one is dead."
+        case {"name": "set_cookie", "request": request}:
+            return f"The answer to {request} carried a Set-Cookie."
+        case {"name": "overwritten", "keys": keys}:
+            return f"Two requests changed {', '.join(keys)}; the later one won."
+        case _:
+            return _EVENTS.get(entry["name"], "")
+
+
+def short(session_id: str) -> str:
+    """Return the beginning of a public handle."""
+    return f"{session_id[:10]}…"
+
+
+def clock_time(at: float) -> str:
+    """Return Unix seconds as the time of day here."""
+    return datetime.fromtimestamp(at, tz=UTC).astimezone().strftime("%H:%M:%S")
+
+
+def duration(seconds: float) -> str:
+    """Return *seconds* as people say it: the two largest units."""
+    rest = max(round(seconds), 0)
+    parts: list[str] = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        if count or (unit == "s" and not parts):
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2])
+
+
+def _explain_max_age(attribute: str) -> str:
+    name, _, value = attribute.partition("=")
+    if name != "Max-Age":
+        return ""
+    return f"The browser forgets it {duration(int(value))} later, unless it is sent again."

@@ -1,0 +1,156 @@
+"""The promises of a store that can do more: sweep, scan, find a user's sessions."""
+
+from datetime import timedelta
+from functools import partial
+
+from ..stores.base import Store
+from .clock import FakeClock
+from .hooks import LIFE_S, Hooks, new_key, new_record
+from .together import at_once
+
+__all__ = ["AbilityPromises"]
+
+LIFE = timedelta(seconds=LIFE_S)
+GRACE = timedelta(minutes=5)
+SECOND = timedelta(seconds=1)
+
+
+class AbilityPromises(Hooks):
+    """What a store does that has an ability; a test of one that it lacks is skipped."""
+
+    # --- SupportsSweep -----------------------------------------------------------------------------------------------
+
+    def test_sweep_removes_what_expired_long_ago(self, store: Store, clock: FakeClock) -> None:
+        """``sweep`` removes records that expired more than five minutes ago, and returns how many."""
+        sweeper = self.as_sweeper(store)
+        for _ in range(3):
+            store.create(new_key(), new_record(clock))
+        self.advance(clock, LIFE + GRACE + SECOND)
+
+        assert sweeper.sweep(100) == 3, "sweep() did not remove the 3 records that expired five minutes ago"
+        assert sweeper.sweep(100) == 0, "sweep() counted records that it had removed before"
+
+    def test_sweep_spares_what_expired_just_now(self, store: Store, clock: FakeClock) -> None:
+        """A record that expired less than five minutes ago stays: another host's clock may say that it is live."""
+        sweeper = self.as_sweeper(store)
+        store.create(new_key(), new_record(clock))
+        self.advance(clock, LIFE + GRACE - SECOND)
+
+        assert sweeper.sweep(100) == 0, "sweep() removed a record that expired less than five minutes ago"
+        self.advance(clock, 2 * SECOND)
+        assert sweeper.sweep(100) == 1, "sweep() left a record that expired more than five minutes ago"
+
+    def test_sweep_spares_what_lives(self, store: Store, clock: FakeClock) -> None:
+        """A record whose limits were moved in time is live, whatever its first limit was."""
+        sweeper = self.as_sweeper(store)
+        touched, updated, dead = new_key(), new_key(), new_key()
+        for key in (touched, updated, dead):
+            store.create(key, new_record(clock))
+        store.touch(touched, seen_at=clock(), expires_at=clock() + 3 * LIFE_S)
+        loaded = store.load(updated)
+        assert loaded is not None, "load() returned None for a record that was just created"
+        store.update(updated, new_record(clock, expires_at=clock() + 3 * LIFE_S), version=loaded.version)
+        self.advance(clock, 2 * LIFE)
+
+        assert sweeper.sweep(100) == 1, "sweep() did not remove exactly the one record that had expired"
+        assert store.load(touched) is not None, "sweep() removed a record that a touch had kept alive"
+        assert store.load(updated) is not None, "sweep() removed a record that an update had kept alive"
+
+    def test_sweep_works_in_batches(self, store: Store, clock: FakeClock) -> None:
+        """``sweep(limit)`` removes at most *limit* records, so that one call never takes long."""
+        sweeper = self.as_sweeper(store)
+        for _ in range(5):
+            store.create(new_key(), new_record(clock))
+        self.advance(clock, LIFE + LIFE)
+
+        removed = [sweeper.sweep(2) for _ in range(4)]
+        assert removed == [2, 2, 1, 0], f"four sweep(2) of 5 expired records removed {removed}, not [2, 2, 1, 0]"
+
+    # --- SupportsScan ------------------------------------------------------------------------------------------------
+
+    def test_scan_yields_every_live_session(self, store: Store, clock: FakeClock) -> None:
+        """``scan`` yields key and record of each live session once, with all fields; ``count`` is their number."""
+        scanner = self.as_scanner(store)
+        store.create(new_key(), new_record(clock))
+        self.advance(clock, LIFE)
+        records = {new_key(): new_record(clock, data=b"%d" % number, label=str(number)) for number in range(7)}
+        for key, record in records.items():
+            store.create(key, record)
+
+        found = list(scanner.scan())
+
+        assert len(found) == len(records), f"scan() yielded {len(found)} sessions, and {len(records)} are live"
+        assert dict(found) == records, "scan() yielded other keys or records than those that were created"
+        assert scanner.count() == len(records), f"count() is {scanner.count()}, and {len(records)} sessions are live"
+
+    def test_an_empty_store_scans_as_empty(self, store: Store) -> None:
+        """Nothing is yielded, counted or removed where nothing is."""
+        scanner = self.as_scanner(store)
+
+        assert list(scanner.scan()) == [], "scan() of an empty store yielded something"
+        assert scanner.count() == 0, "count() of an empty store is not 0"
+        assert scanner.delete_all() == 0, "delete_all() of an empty store is not 0"
+
+    def test_a_scan_lets_others_write(self, store: Store, clock: FakeClock) -> None:
+        """Between two yields nothing is locked: the caller and other threads may write, and the scan goes on."""
+        scanner = self.as_scanner(store)
+        keys = [new_key() for _ in range(20)]
+        for key in keys:
+            store.create(key, new_record(clock))
+        staying = set(keys[::2])
+        seen = set()
+
+        for number, (key, _) in enumerate(scanner.scan()):
+            seen.add(key)
+            if number < len(keys):
+                at_once(partial(store.delete, keys[2 * number % len(keys) + 1]))
+                at_once(partial(store.create, new_key(), new_record(clock)))
+
+        missing = len(staying - seen)
+        assert not missing, f"scan() missed {missing} sessions that were there from beginning to end"
+
+    def test_sessions_can_be_deleted_while_they_are_scanned(self, store: Store, clock: FakeClock) -> None:
+        """Deleting each session as it is yielded leaves none."""
+        scanner = self.as_scanner(store)
+        for _ in range(12):
+            store.create(new_key(), new_record(clock))
+
+        deleted = [store.delete(key) for key, _ in scanner.scan()]
+
+        assert deleted == [True] * 12, "scan() did not yield each of 12 sessions while they were being deleted"
+        assert scanner.count() == 0, "sessions are left although each was deleted when scan() yielded it"
+
+    def test_delete_all_leaves_nothing(self, store: Store, clock: FakeClock) -> None:
+        """``delete_all`` removes every record, and returns how many live ones there were."""
+        scanner = self.as_scanner(store)
+        expired, live = new_key(), [new_key() for _ in range(3)]
+        store.create(expired, new_record(clock))
+        self.advance(clock, LIFE)
+        for key in live:
+            store.create(key, new_record(clock))
+
+        removed = scanner.delete_all()
+
+        assert removed == len(live), f"delete_all() returned {removed}, and {len(live)} sessions were live"
+        assert scanner.count() == 0, "count() is not 0 after delete_all()"
+        assert [store.load(key) for key in live] == [None] * len(live), "a session survived delete_all()"
+        assert store.create(expired, new_record(clock)) is True, "delete_all() left an expired record in place"
+
+    # --- SupportsUserIndex -------------------------------------------------------------------------------------------
+
+    def test_scan_user_yields_the_sessions_of_one_user(self, store: Store, clock: FakeClock) -> None:
+        """``scan_user`` yields the live sessions whose ``user_id`` is exactly that text."""
+        index = self.as_user_index(store)
+        names = ["ada", "Ada", "ada ", "ad", "1", "01", "", "a%", "' OR 1=1 --", "Zoë", None]
+        store.create(new_key(), new_record(clock, user_id="ada"))
+        self.advance(clock, LIFE)
+        keys = {name: {new_key(), new_key()} for name in names}
+        for name in names:
+            for key in keys[name]:
+                store.create(key, new_record(clock, user_id=name))
+
+        for name in names[:-1]:
+            found = list(index.scan_user(str(name)))
+            assert {key for key, _ in found} == keys[name], f"scan_user({name!r}) did not yield that user's sessions"
+            assert len(found) == 2, f"scan_user({name!r}) yielded {len(found)} sessions, not 2"
+        assert list(index.scan_user("nobody")) == [], "scan_user() yielded sessions of a user who has none"

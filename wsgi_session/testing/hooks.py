@@ -1,0 +1,97 @@
+"""What a store's author tells the contract, and what its promises are written with."""
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, NoReturn
+
+import pytest
+
+from ..record import Record
+from ..stores.base import Store, SupportsScan, SupportsSweep, SupportsUserIndex
+from .clock import FakeClock
+
+__all__ = ["Hooks", "new_key", "new_record", "read"]
+
+LIFE_S = 3600.0
+
+
+class Hooks:
+    """What the promises need to know of a store; :class:`~wsgi_session.testing.StoreContract` documents each."""
+
+    is_shared = False
+    touch_keeps_version = True
+    password = "an-example-of-a-password"  # noqa: S105  for make_broken_store: it must never be told
+
+    def make_store(self, clock: FakeClock) -> Store:
+        """Return the store under test."""
+        raise NotImplementedError("StoreContract: define make_store(self, clock) and return your store from it.")
+
+    def advance(self, clock: FakeClock, by: timedelta) -> None:
+        """Let time pass for the store."""
+        clock.advance(by)
+
+    def damage(self, store: Store, key: str) -> None:  # noqa: ARG002  for those who override it
+        """Replace what the engine has under *key* by something that the store cannot read."""
+        pytest.skip("not shown: reading a damaged record (define damage)")
+
+    def make_broken_store(self, clock: FakeClock) -> Store:  # noqa: ARG002  for those who override it
+        """Return a store whose engine does not answer."""
+        pytest.skip("not shown: failing while the engine does not answer (define make_broken_store)")
+
+    @pytest.fixture
+    def clock(self) -> FakeClock:
+        """The time of the store under test."""
+        return FakeClock()
+
+    @pytest.fixture
+    def store(self, clock: FakeClock) -> Iterator[Store]:
+        """The store under test, closed afterwards."""
+        store = self.make_store(clock)
+        yield store
+        store.close()
+
+    def as_sweeper(self, store: Store) -> SupportsSweep:
+        """Return *store* as one that can sweep, or skip the test."""
+        return store if isinstance(store, SupportsSweep) else _lacks(store, "SupportsSweep")
+
+    def as_scanner(self, store: Store) -> SupportsScan:
+        """Return *store* as one that can walk over all sessions, or skip the test."""
+        return store if isinstance(store, SupportsScan) else _lacks(store, "SupportsScan")
+
+    def as_user_index(self, store: Store) -> SupportsUserIndex:
+        """Return *store* as one that can find a user's sessions, or skip the test."""
+        return store if isinstance(store, SupportsUserIndex) else _lacks(store, "SupportsUserIndex")
+
+    def need_shared(self) -> None:
+        """Skip the test unless several processes share the store's sessions."""
+        if not self.is_shared:
+            pytest.skip("the store is not shared between processes (is_shared is False)")
+
+
+def _lacks(store: Store, ability: str) -> NoReturn:
+    pytest.skip(f"{type(store).__name__} lacks the ability {ability}")
+
+
+def new_key() -> str:
+    """Return a key as the session manager makes them: 64 hexadecimal characters."""
+    return os.urandom(32).hex()
+
+
+def new_record(clock: FakeClock, **changes: Any) -> Record:
+    """Return a record that begins now and lives for an hour, but for *changes*."""
+    now = clock()
+    fields: dict[str, Any] = {
+        "data": b'{"cart":["tea"]}',
+        "created_at": now,
+        "seen_at": now,
+        "expires_at": now + LIFE_S,
+    }
+    return Record(**(fields | changes))
+
+
+def read(store: Store, key: str) -> Record:
+    """Return the live record under *key*, which must be there."""
+    record = store.load(key)
+    assert record is not None, "load() returned None for a record that is live: it was lost, or counts as expired"
+    return record
