@@ -95,7 +95,7 @@ class Request:
         return merged
 
 
-thorough = settings(max_examples=max(150, settings().max_examples))
+thorough = settings(max_examples=max(100, settings().max_examples))
 
 
 def weighted(weights: dict[Any, int]) -> st.SearchStrategy[Any]:
@@ -105,7 +105,7 @@ def weighted(weights: dict[Any, int]) -> st.SearchStrategy[Any]:
 # Three requests are always under way: each is followed by another one.
 slots = st.integers(0, 2)
 names = st.sampled_from(["one", "two", "number", "list"])
-whats = weighted(
+verbs = weighted(
     {"set": 3, "remove": 1, "change_nested": 2, "remove_nested": 1, "increment": 2, "append": 2, "apply": 1}
     | {"clear": 1, "rotate": 3, "destroy": 1}
 )
@@ -113,7 +113,7 @@ ends = weighted({200: 5, 302: 2, 500: 1, None: 1, "disconnect": 1, "save": 2})
 # The cookie that was told last, one of those before, or none.
 cookie_choices = weighted({-1: 5, -2: 1, -3: 1, None: 1})
 happenings = weighted({1: 4, 9: 3, 10: 3, 60: 1, 99: 1, "revoke": 2, "revoke_where": 1, "revoke_all": 1})
-changes = st.tuples(st.just("change"), slots, whats, names)
+changes = st.tuples(st.just("change"), slots, verbs, names)
 commits = st.tuples(st.just("commit"), slots, ends, cookie_choices)
 events = changes | changes | changes | commits | commits | st.tuples(st.just("happen"), happenings, st.integers(0, 9))
 

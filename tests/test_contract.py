@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from client import SpyStore
+from plain import PlainStore
 
 import wsgi_session.testing
 from wsgi_session import CookieRejected, Record, SessionExpired
@@ -49,14 +50,6 @@ def check(contract: StoreContract, name: str) -> str:
 
 
 ALL_SKIPS = ("SupportsSweep", "SupportsScan", "SupportsUserIndex", "damage", "make_broken_store", "is_shared")
-
-
-class PlainStore:
-    """A store that can do what a store must, and no more."""
-
-    def __init__(self, real: Store) -> None:
-        self.load, self.create, self.update = real.load, real.create, real.update
-        self.touch, self.delete, self.close = real.touch, real.delete, real.close
 
 
 # --- stores that break one promise -----------------------------------------------------------------------------------
@@ -453,6 +446,22 @@ def test_an_engine_that_cannot_keep_versions_says_so() -> None:
     assert check(contract, "test_touch_keeps_the_version") == "kept"
 
 
+class CreateReplacesTheExpired(MemoryStore):
+    """Like an engine that forgets by itself."""
+
+    def create(self, key: str, record: Record) -> bool:
+        if self._live(key) is None:
+            self._records.pop(key, None)
+        return super().create(key, record)
+
+
+def test_an_engine_that_forgets_may_take_an_expired_key_again() -> None:
+    """Whether ``create`` inserts where a record expired is the engine's own business, if it says what it did."""
+    contract = ContractOf(CreateReplacesTheExpired)
+
+    assert check(contract, "test_create_tells_the_truth_about_an_expired_key") == "kept"
+
+
 @pytest.mark.parametrize(
     "promise", ["test_two_stores_are_two_doors_to_the_same_sessions", "test_processes_race_as_threads_do"]
 )
@@ -478,6 +487,27 @@ class Damaged(MemoryStore):
         self.events.emit(CookieRejected, id=key, reason="unreadable")
         return None
 
+    def scan(self) -> Iterator[tuple[str, Record]]:
+        return ((key, record) for key, record in super().scan() if key != self.damaged)
+
+
+class DamagedWithoutEvents(PlainStore):
+    """A store that has nobody to tell, and can do no more than it must."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.real = Damaged(clock=clock)
+        super().__init__(self.real)
+
+
+class YieldsDamage(Damaged):
+    def scan(self) -> Iterator[tuple[str, Record]]:
+        return MemoryStore.scan(self)
+
+
+class SweepsDamage(Damaged):
+    def sweep(self, limit: int) -> int:
+        return int(MemoryStore.delete(self, self.damaged))
+
 
 class RaisesOnDamage(Damaged):
     def load(self, key: str) -> Record | None:
@@ -501,12 +531,20 @@ class DeletesDamage(Damaged):
 
 class DamagingContract(ContractOf):
     def damage(self, store: Store, key: str) -> None:
-        store.damaged = key  # type: ignore[attr-defined]  # every store here has it
+        getattr(store, "real", store).damaged = key
 
 
 @pytest.mark.parametrize(
     ("kind", "answer"),
-    [(Damaged, "kept"), (RaisesOnDamage, "broken"), (HidesDamage, "broken"), (DeletesDamage, "broken")],
+    [
+        (Damaged, "kept"),
+        (DamagedWithoutEvents, "kept"),
+        (RaisesOnDamage, "broken"),
+        (HidesDamage, "broken"),
+        (YieldsDamage, "broken"),
+        (SweepsDamage, "broken"),
+        (DeletesDamage, "broken"),
+    ],
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_a_damaged_record_is_kept_and_told_of(kind: type[Damaged], answer: str) -> None:

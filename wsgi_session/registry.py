@@ -75,10 +75,7 @@ class SessionRegistry:
         What is no id of a session is none to end. A session that rotates at this very moment has another id by then
         and is not met: see :meth:`revoke_where`.
         """
-        is_revoked = isinstance(id, str) and _ID.fullmatch(id) is not None and self._store.delete(id)
-        if is_revoked:
-            self._events.emit(SessionRevoked, id=id)
-        return is_revoked
+        return isinstance(id, str) and _ID.fullmatch(id) is not None and self._end(id)
 
     def revoke_where(self, predicate: Callable[[SessionSummary], object]) -> int:
         """End every session for which *predicate* is true of its summary; return how many.
@@ -97,7 +94,7 @@ class SessionRegistry:
                 if started_at + MAX_CLOCK_SKEW_S < record.created_at <= latest:
                     continue
                 if predicate(self._summary(key, record)):
-                    revoked += self.revoke(key)
+                    revoked += self._end(key)
                     # created_at survives rotation, so it tells who descends from before the call.
                     is_met |= not started_at < record.created_at <= latest
             if not is_met:
@@ -120,6 +117,12 @@ class SessionRegistry:
         while batch := self._store.sweep(_SWEEP_BATCH):
             removed += batch
         return removed
+
+    def _end(self, key: str) -> bool:
+        is_ended = self._store.delete(key)
+        if is_ended:
+            self._events.emit(SessionRevoked, id=key)
+        return is_ended
 
     def _summary(self, key: str, record: Record) -> SessionSummary:
         return SessionSummary(

@@ -69,8 +69,8 @@ def _close_before_fork() -> None:
         store.close()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(before=_close_before_fork)
+# Windows has no fork, and no function to register for it.
+getattr(os, "register_at_fork", lambda **_: None)(before=_close_before_fork)
 
 
 class SQLiteStore:

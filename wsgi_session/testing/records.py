@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import StoreUnavailable
 from ..events import Dispatcher, Event
 from ..record import Record
-from ..stores.base import ReportsEvents, Store
+from ..stores.base import ReportsEvents, Store, SupportsScan, SupportsSweep
 from .clock import FakeClock
 from .hooks import LIFE_S, Hooks, new_key, new_record, read
 from .together import at_once
@@ -141,6 +141,11 @@ class RecordPromises(Hooks):
         assert store.load(key) is None, "load() returned a record that was damaged"
         if events is not None:
             assert [event.id for event in events] == [key], "a damaged record was not told of in exactly one event"
+        if isinstance(store, SupportsScan):
+            found = [found for found, _ in store.scan()]
+            assert found == [bystander], "a damaged record is yielded by scan(), or keeps others from being yielded"
+        if isinstance(store, SupportsSweep):
+            assert store.sweep(10) == 0, "sweep() removed a damaged record, which has not expired"
         assert store.create(key, new_record(clock)) is False, "a damaged record was removed by load()"
         _assert_same(read(store, bystander), new_record(clock))
 
