@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from client import SpyStore
-from plain import PlainStore
+from plain_store import PlainStore
 
 import wsgi_session.testing
 from wsgi_session import CookieRejected, Record, SessionExpired

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from client import SECRET, Client, client_of, views_app
-from plain import PlainStore
+from plain_store import PlainStore
 
 from wsgi_session import Event, SessionMiddleware, SessionRegistry, SessionRevoked, SessionSummary
 from wsgi_session.codec import JSONCodec
