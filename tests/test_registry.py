@@ -132,9 +132,11 @@ def test_sec_90_no_values_in_a_repr(middleware: SessionMiddleware, handle: Sessi
     browser(middleware, "/ada")
     (summary,) = handle
 
-    assert "ada" not in repr(summary)
-    assert "tea" not in repr(summary)
-    assert summary.id in repr(summary)
+    shown = repr(summary).replace(summary.id, "the id")  # whose hexadecimal digits may spell a name
+
+    assert "ada" not in shown
+    assert "tea" not in shown
+    assert "the id" in shown
     assert repr(handle) in ("<SessionRegistry of MemoryStore>", "<SessionRegistry of SQLiteStore>")
 
 
