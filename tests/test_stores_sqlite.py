@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -465,6 +466,22 @@ def test_a_first_opening_that_is_locked_out_is_unavailable(path: Path) -> None:
 
         with pytest.raises(StoreUnavailable, match="database is locked"):
             store.load("key")
+
+
+def test_a_first_opening_tries_again_where_sqlite_does_not_wait(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite refuses at once to turn on write-ahead logging while another process writes, whatever its time-out."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other, closing(SQLiteStore(path)) as store:
+        other.execute("BEGIN IMMEDIATE")
+        pauses: list[float] = []
+
+        def end_the_write(seconds: float) -> None:
+            pauses.append(seconds)
+            other.execute("ROLLBACK")
+
+        monkeypatch.setattr(time, "sleep", end_the_write)
+
+        assert store.load("key") is None
+        assert len(pauses) == 1
 
 
 @pytest.mark.parametrize("run", [at_once, in_processes], ids=["threads", "processes"])
