@@ -23,7 +23,7 @@ FLOORS = """
 5  manager
 4  session  finder  committer  registry  stores  stores/url
 3  state  stores/guarded  stores/memory  stores/sqlite  stores/redis  stores/memcached  stores/sql
-2  changes  stores/base
+2  changes  stores/base  stores/breaker
 1  token  lifetime  cookie  codec  record  merge  plan  headers  events  csrf/token  csrf/origin  csrf/form
 0  errors
 """

@@ -31,7 +31,7 @@ def run_process(*command: str) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.parametrize("arguments", [("--help",), ("-h",), ()], ids=["--help", "-h", "nothing"])
 def test_help_names_every_command(arguments: tuple[str, ...]) -> None:
     """Whoever asks, or does not know what to ask, sees the commands."""
-    assert {"keygen", "demo"} <= set(run(*arguments).output.split())
+    assert {"ddl", "demo", "keygen"} <= set(run(*arguments).output.split())
 
 
 def test_version_is_the_packages() -> None:
@@ -61,6 +61,31 @@ def test_keygen_says_how_to_use_and_roll_the_secret() -> None:
     assert "WSGI_SESSION_SECRET='old new'" in result.stderr
     assert result.stderr.index("'old new'") < result.stderr.index("'new old'")
     assert result.stdout.strip() not in result.stderr
+
+
+def test_ddl_prints_what_an_administrator_runs() -> None:
+    """The tables of an SQLStore, for the database and under the name that were asked for."""
+    result = run("ddl", "postgresql", "--table", "shop_sessions")
+
+    assert result.exit_code == 0
+    assert "CREATE TABLE shop_sessions (" in result.stdout
+    assert "BYTEA" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(("nosuchdatabase",), "nosuchdatabase", id="database"),
+        pytest.param(("mysql", "--table", "a b"), "table", id="table"),
+    ],
+)
+def test_ddl_refuses_what_it_does_not_know(arguments: tuple[str, ...], said: str) -> None:
+    """One line that names what is wrong, and no traceback."""
+    result = run("ddl", *arguments)
+
+    assert result.exit_code == 1
+    assert said in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_the_package_is_a_command() -> None:

@@ -40,7 +40,7 @@ def site() -> Managed:
         pytest.param({"codec": JSONCodec}, "codec must be", id="codec class"),
         pytest.param({"store": {}}, "got an object of type dict, which lacks a method", id="store"),
         pytest.param({"store": MemoryStore}, "got the class MemoryStore: write MemoryStore(...)", id="store class"),
-        pytest.param({"store": "mysql://localhost"}, "unknown URL scheme 'mysql'", id="store URL"),
+        pytest.param({"store": "mongodb://localhost"}, "unknown URL scheme 'mongodb'", id="store URL"),
         pytest.param({"secret": "short"}, "secret (entry 1) has 5 bytes", id="secret"),
         pytest.param({"secret": ""}, "secret (entry 1) has 0 bytes", id="empty secret"),
         pytest.param({"secret": None}, "Make one with `wsgi-session keygen`", id="no secret"),

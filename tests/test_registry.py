@@ -354,8 +354,9 @@ def test_an_ability_that_the_store_lacks_is_named(name: str, call: Callable[[Ses
 
     with pytest.raises(NotSupported) as caught:
         call(handle)
-    text = f"{name} needs an ability that PlainStore lacks; stores that have it: MemoryStore, SQLiteStore."
-    assert str(caught.value) == text
+    text = f"{name} needs an ability that PlainStore lacks; stores that have it: "
+    assert str(caught.value).startswith(text)
+    assert "SQLiteStore" in str(caught.value)
 
 
 def test_revoke_needs_no_ability() -> None:

@@ -80,11 +80,11 @@ def test_options_follow_the_question_mark(url: str, options: dict[str, object]) 
     ("url", "text"),
     [
         pytest.param(7, "store must be a Store or a URL such as 'sqlite:///wsgi-session.sqlite3', got int.", id="int"),
-        pytest.param("", "store has the unknown URL scheme ''; known are sqlite, memory.", id="empty"),
+        pytest.param("", "store has the unknown URL scheme ''; known are sqlite, memory, redis", id="empty"),
         pytest.param(
-            "postgresql://db/app", "unknown URL scheme 'postgresql'; known are sqlite, memory.", id="unknown scheme"
+            "mongodb://db/app", "unknown URL scheme 'mongodb'; known are sqlite, memory, redis", id="unknown scheme"
         ),
-        pytest.param("sessions.sqlite3", "unknown URL scheme ''; known are sqlite, memory.", id="a path"),
+        pytest.param("sessions.sqlite3", "unknown URL scheme ''; known are sqlite, memory, redis", id="a path"),
         pytest.param("sqlite://[/a.db", "store is no valid URL; write it as in 'sqlite:////var", id="no URL"),
         pytest.param("sqlite://a.db", "a sqlite URL names no host", id="two slashes"),
         pytest.param("sqlite://", "SQLiteStore.path must name a file, got ''.", id="no file"),
@@ -117,8 +117,11 @@ def test_a_wrong_url_fails_at_start_up(url: str, text: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "redis://:hunter2@cache/0",
-        "postgresql://app:hunter2@db/app",
+        "redis://:hunter2@cache/0?nosuch=1",
+        "redis+sentinel://app:hunter2@cache/0/1/2",
+        "memcached://app:hunter2@cache",
+        "mongodb://app:hunter2@db/app",
+        "mysql+nosuch://app:hunter2@db/app",
         "sqlite://app:hunter2@db/app",
         "sqlite://app:hunter2@[db/app",
         "memory://app:hunter2@host",

@@ -112,7 +112,7 @@ class SessionRegistry:
         Never needed for correctness: an expired session is refused anyway, and stores remove a few on their own.
         """
         if not isinstance(self._store, SupportsSweep):
-            raise _not_supported("sweep()", self._store, "MemoryStore, SQLiteStore")
+            raise _not_supported("sweep()", self._store, "MemoryStore, SQLiteStore, SQLStore")
         removed = 0
         while batch := self._store.sweep(_SWEEP_BATCH):
             removed += batch
@@ -137,7 +137,7 @@ class SessionRegistry:
 
     def _scan(self, what: str) -> SupportsScan:
         if not isinstance(self._store, SupportsScan):
-            raise _not_supported(what, self._store, "MemoryStore, SQLiteStore")
+            raise _not_supported(what, self._store, "MemoryStore, SQLiteStore, RedisStore, SQLStore")
         return self._store
 
 

@@ -412,7 +412,7 @@ def broad_scenario(store: Store, clock: FakeClock) -> tuple[list[str], set[str]]
     client.get("/look")
     clock.now += 7200
     get("/look")
-    for url in ("sqlite://user:hunter2@host/s", "redis://:hunter2@host/0", "memory://hunter2", "sqlite:///s?k=hunter2"):
+    for url in ("sqlite://user:hunter2@host/s", "mongodb://:hunter2@host", "memory://hunter2", "sqlite:///s?k=hunter2"):
         with pytest.raises(SessionError) as caught:
             store_from_url(url)
         told.append(tell(caught.value))

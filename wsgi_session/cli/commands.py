@@ -7,7 +7,7 @@ import click
 
 from .. import __version__
 from ..errors import ConfigError
-from ..stores import MemoryStore, Store, store_from_url
+from ..stores import MemoryStore, Store, ddl, store_from_url
 from ..token import TokenSigner, make_token
 
 __all__ = ["cli"]
@@ -31,6 +31,21 @@ def keygen() -> None:
     """Print a new secret (256 random bits), and on standard error how to use and to roll it."""
     click.echo(make_token())
     click.echo(_KEYGEN_HINT, err=True)
+
+
+@cli.command("ddl", short_help="Print the SQL that makes the tables of an SQLStore.")
+@click.argument("database")
+@click.option("--table", default="wsgi_sessions", show_default=True, help="Name of the table.")
+def print_ddl(database: str, table: str) -> None:
+    """Print the SQL that makes the tables of an SQLStore, for a database administrator to run.
+
+    DATABASE is the name of a database as in a URL, such as postgresql, mysql or mariadb, or a store's URL. The store
+    then needs the option create=false and no right to make tables.
+    """
+    try:
+        click.echo(ddl(database, table=table))
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
 
 
 @cli.command(short_help="Serve a small site that shows what a session does.")

@@ -7,7 +7,10 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from ..errors import ConfigError
 from .base import Store
+from .memcached import make_memcached_store
 from .memory import MemoryStore
+from .redis import make_redis_store
+from .sql import make_sql_store
 from .sqlite import SQLiteStore
 
 __all__ = ["DEFAULT_STORE_URL", "store_from_url"]
@@ -21,6 +24,13 @@ def store_from_url(url: str, *, clock: Callable[[], float] = time.time) -> Store
     ==========================================  ====================================================================
     ``sqlite:///name.sqlite3``                  a file, from the directory the application starts in
     ``sqlite:////var/lib/app/name.sqlite3``     a file by its absolute path; options ``synchronous``, ``timeout``
+    ``redis://host:6379/0``                     Redis or Valkey; ``rediss://`` for TLS, ``unix://`` for a socket;
+                                                options ``prefix``, ``timeout``
+    ``redis+sentinel://h1:p,h2:p/service``      Redis or Valkey behind Sentinel
+    ``redis+cluster://h1:p,h2:p``               Redis or Valkey Cluster
+    ``memcached://h1:p,h2:p``                   Memcached; options ``prefix``, ``timeout``
+    ``postgresql+psycopg://host/database``      PostgreSQL; ``mysql+pymysql://``, ``mariadb+pymysql://`` and others that
+                                                SQLAlchemy knows; options ``table``, ``create``, ``timeout``
     ``memory://``                               this process's memory; option ``max_sessions``
     ==========================================  ====================================================================
 
@@ -38,10 +48,13 @@ def store_from_url(url: str, *, clock: Callable[[], float] = time.time) -> Store
     except ValueError:
         raise ConfigError("store is no valid URL; write it as in 'sqlite:////var/lib/app/sessions.sqlite3'.") from None
     make = _MAKERS.get(parts.scheme)
-    if make is None:
-        # The URL itself may hold a password: only its scheme is told.
-        raise ConfigError(f"store has the unknown URL scheme {parts.scheme!r}; known are {', '.join(_MAKERS)}.")
-    return make(parts, clock)
+    if make is not None:
+        return make(parts, clock)
+    if parts.scheme.partition("+")[0] in _SQL_DIALECTS:
+        return make_sql_store(url, clock)
+    # The URL itself may hold a password: only its scheme is told.
+    known = ", ".join([*_MAKERS, *(dialect for dialect in _SQL_DIALECTS if dialect not in _MAKERS)])
+    raise ConfigError(f"store has the unknown URL scheme {parts.scheme!r}; known are {known}.")
 
 
 def _make_memory(parts: SplitResult, clock: Callable[[], float]) -> Store:
@@ -81,4 +94,12 @@ def _options(parts: SplitResult, **known: Callable[[str], Any]) -> dict[str, Any
 _MAKERS: dict[str, Callable[[SplitResult, Callable[[], float]], Store]] = {
     "sqlite": _make_sqlite,
     "memory": _make_memory,
+    **dict.fromkeys(
+        ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"),
+        make_redis_store,
+    ),
+    "memcached": make_memcached_store,
 }
+
+# With or without the name of a driver, as in postgresql+psycopg. sqlite+pysqlite is SQLite through SQLAlchemy.
+_SQL_DIALECTS = ("postgresql", "postgres", "mysql", "mariadb", "sqlite", "oracle", "mssql")

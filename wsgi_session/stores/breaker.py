@@ -1,0 +1,85 @@
+"""Keeps a dead server from costing every request its time-out."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ..errors import StoreUnavailable
+
+__all__ = ["Breaker"]
+
+MAX_FAILURES = 5
+PAUSE_S = 1.0
+
+
+class Breaker:
+    """After five connection failures in a row answers for a server at once, for one second; then one call may try.
+
+    While that one waits for the server, the others go on being answered at once.
+
+    Args:
+        server: What errors call the server; without credentials.
+        connection_errors: What a driver raises when the server cannot be reached or does not answer in time.
+        clock: Returns the time in seconds, never going back.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        connection_errors: tuple[type[Exception], ...],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._server = server
+        self._connection_errors = connection_errors
+        self._clock = clock
+        self._failures = 0
+        self._closed_until = 0.0
+        self._is_tried = False
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Wrap one call of the server. What that raises passes through.
+
+        Only connection errors count as failures, and only a call that raises nothing ends a row of them.
+
+        Raises:
+            StoreUnavailable: The server failed five times in a row, less than a second ago; it was not called.
+        """
+        is_trial = self._failures >= MAX_FAILURES and self._admit()
+        try:
+            yield
+        except self._connection_errors:
+            with self._locked():
+                self._failures += 1
+                self._closed_until = self._clock() + PAUSE_S
+            raise
+        else:
+            if self._failures:
+                with self._locked():
+                    self._failures = 0
+        finally:
+            if is_trial:
+                self._is_tried = False
+
+    def _admit(self) -> bool:
+        """Return whether this call is the one that tries; the others end here, until it succeeds."""
+        with self._locked():
+            if self._failures < MAX_FAILURES:  # by now it has succeeded
+                return False
+            if self._is_tried or self._clock() < self._closed_until:
+                raise StoreUnavailable(f"{self._server} did not answer {self._failures} times in a row")
+            self._is_tried = True
+            return True
+
+    def _locked(self) -> threading.Lock:
+        # A fork may copy the lock while another thread holds it, and a trial whose thread stayed behind; nobody would
+        # ever end either in the child.
+        if self._pid != os.getpid():
+            self._lock = threading.Lock()
+            self._is_tried = False
+            self._pid = os.getpid()  # last: another thread that sees it must not meet the parent's lock
+        return self._lock
