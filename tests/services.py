@@ -125,12 +125,13 @@ def tcp(port: int) -> Callable[[], bool]:
 
 
 def asks(port: int, question: bytes, *answers: bytes) -> Callable[[], bool]:
-    """Return a check whether what listens on *port* answers *question* by something that begins with an answer."""
+    """Return a check whether what listens on *port* answers *question* with one of *answers* near the beginning."""
 
     def check() -> bool:
         with socket.create_connection(("127.0.0.1", port), 0.5) as connection:
             connection.sendall(question)
-            return connection.recv(64).startswith(answers)
+            answer = connection.recv(64)
+            return any(expected in answer for expected in answers)
 
     return check
 
@@ -274,6 +275,9 @@ class Services(contextlib.ExitStack):
         done = subprocess.run(create, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode:
             raise RuntimeError(done.stdout + done.stderr)
+        for node in nodes:
+            # The nodes learn of each other one after another; before that they refuse what is not theirs.
+            wait(asks(node.port, b"CLUSTER INFO\r\n", b"cluster_state:ok"), "the cluster", node.proc)
         return nodes
 
     # --- Memcached ---------------------------------------------------------------------------------------------------

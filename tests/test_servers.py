@@ -1,6 +1,5 @@
 """Real servers, real sockets, many browsers at once: what the promises are worth where applications run."""
 
-import json
 import os
 import pwd
 import shutil
@@ -19,15 +18,13 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import pytest
-from client import Answer
 from servers import EXAMPLES, TESTS, Browser, Server, gunicorn, other_server
+from shoppers import BROWSERS, COOKIE, at_once, json_of, visit
 
 pytestmark = pytest.mark.server
 
 DJANGO_PROJECT = EXAMPLES / "django_project"
-COOKIE = "__Host-session"
 T = TypeVar("T")
-BROWSERS = 20
 
 # The example's settings; but a password costs nothing, and a busy machine may make a request wait.
 DJANGO_SETTINGS = """
@@ -80,11 +77,6 @@ def django_environment(home: Path) -> dict[str, str]:
     }
 
 
-def json_of(answer: Answer) -> Any:
-    assert answer.status == 200, (answer.status, answer.body)
-    return json.loads(answer.body)
-
-
 # --- the examples under gunicorn -------------------------------------------------------------------------------------
 
 
@@ -132,35 +124,6 @@ def test_every_counter_is_exact_and_nobody_sees_another(
         assert browser.seen.isdisjoint(others)
     assert sessions_in(tmp_path) == len(stayers)
     assert not server.said("Traceback|CRITICAL")
-
-
-def visit(browser: Browser, user: str, halfway: threading.Semaphore) -> None:
-    """Count, log in, and fill a cart, most of it in requests that run at the same time."""
-
-    def count() -> Answer:
-        return browser.get("/count")
-
-    try:
-        assert json_of(browser.get("/")) == {"hits": 0, "cart": []}
-        assert COOKIE not in browser.jar  # nothing was stored yet
-        assert json_of(count()) == {"hits": 1}
-        before = browser.jar[COOKIE]
-        assert json_of(browser.post("/login", user=user, password="open sesame"))["user"] == user
-        assert browser.jar[COOKIE] != before
-        at_once(count, count, count, lambda: browser.post("/cart", item=f"{user}'s tea"))
-    finally:
-        halfway.release()
-    at_once(count, count, count, lambda: browser.post("/cart", item=f"{user}'s rice"))
-    at_once(count, count, count, count)
-
-    assert json_of(browser.get("/")) == {"hits": 11, "cart": [f"{user}'s tea", f"{user}'s rice"]}
-    assert json_of(browser.get("/whoami"))["user"] == user
-
-
-def at_once(*requests: Callable[[], Answer]) -> None:
-    with ThreadPoolExecutor(len(requests)) as pool:
-        for answer in pool.map(lambda request: request(), requests):
-            assert answer.status == 200, (answer.status, answer.body)
 
 
 def sessions_in(home: Path) -> int:
