@@ -14,13 +14,13 @@ import re
 import socket
 import struct
 import time
+from binascii import crc32
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
-from zlib import crc32
 
 from ..errors import ConfigError, StoreUnavailable
 from ..events import CookieRejected, Dispatcher, SessionExpired
