@@ -289,6 +289,16 @@ class IteratesLive(MemoryStore):
         return ((key, record) for key, record in self._records.items() if record.expires_at > self._clock())
 
 
+class ScansInTheOrderOfKeys(MemoryStore):
+    """Page by page: what rotates to a key before the cursor is never met."""
+
+    def scan(self) -> Iterator[tuple[str, Record]]:
+        key = ""
+        while page := sorted(item for item in super().scan() if item[0] > key)[:20]:
+            yield from page
+            key = page[-1][0]
+
+
 class SparesTheExpired(MemoryStore):
     def delete_all(self) -> int:
         return sum(self.delete(key) for key, _ in list(self.scan()))
@@ -390,6 +400,7 @@ WRONG_STORES = [
     (ScansTheExpired, "test_scan_yields_every_live_session"),
     (LocksWhileItScans, "test_a_scan_lets_others_write"),
     (IteratesLive, "test_sessions_can_be_deleted_while_they_are_scanned"),
+    (ScansInTheOrderOfKeys, "test_a_scan_meets_what_rotates_meanwhile"),
     (SparesTheExpired, "test_delete_all_leaves_nothing"),
     (FindsUsersByPrefix, "test_scan_user_yields_the_sessions_of_one_user"),
     (HasNoLock, "test_of_many_creates_one_wins"),

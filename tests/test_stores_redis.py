@@ -649,18 +649,8 @@ def test_a_scan_goes_by_pages(single: Place, open_store: Open, record: Record) -
     assert store.count() == 700
     assert store.delete_all() == 700
     used = {name[8:] for name in single.raw.info("commandstats")}
-    assert used - {"info", "config|resetstat"} == {"scan", "getrange", "unlink"}
-
-
-@server
-def test_delete_all_goes_on_until_nothing_old_is_met(single: Place, open_store: Open, record: Record, clock) -> None:
-    """What is younger than the call does not keep it going; what seems to come from the future does, while there."""
-    store = open_store(single.url)
-    for number, created_at in enumerate((clock(), clock() + 30, clock() + 7200)):
-        store.create(f"{number:064x}", replace(record, created_at=created_at))
-
-    assert store.delete_all() == 3
-    assert store.count() == 0
+    watching = {"client|id", "client|tracking", "subscribe", "ping"}
+    assert used - {"info", "config|resetstat"} == {"scan", "getrange", "unlink"} | watching
 
 
 @server
@@ -943,6 +933,51 @@ def test_what_a_server_refuses_during_a_scan(
         with pytest.raises(StoreUnavailable, match="GETRANGE"):
             call()
     place.stop()
+
+
+@server
+@pytest.mark.parametrize("refused", ["-client|tracking", "-subscribe", "resetchannels"])
+def test_a_scan_that_may_not_watch_warns(
+    services: Services, open_store: Open, record, prefix: str, caplog, refused: str, require
+) -> None:
+    """A user who may not watch what is written gets the sessions and a WARNING with the remedy."""
+    require.program("redis-server", install="apt-get install redis-server")
+    place = services.redis()
+    store = open_store(f"redis://127.0.0.1:{place.port}")
+    store.create(KEY, record)
+    with redis.Redis(port=place.port) as client:
+        client.execute_command("ACL", "SETUSER", "default", refused)
+
+    assert [key for key, _ in store.scan()] == [KEY]
+    assert "CLIENT TRACKING" in caplog.text
+    place.stop()
+
+
+@server
+def test_a_watch_that_breaks_is_no_end_of_the_scan(single: Place, open_store: Open, record: Record) -> None:
+    """A scan whose watch is lost is StoreUnavailable, never one that may have missed something; nothing stays open."""
+    store = open_store(single.url)
+    for number in range(300):
+        store.create(f"{number:064x}", record)
+    scan = store.scan()
+    next(scan)
+    single.raw.client_kill_filter(_type="pubsub")
+
+    with pytest.raises(StoreUnavailable):
+        list(scan)
+    assert single.raw.client_list("pubsub") == []
+
+
+@server
+def test_a_scan_that_is_not_finished_leaves_nothing_open(single: Place, open_store: Open, record: Record) -> None:
+    """The connection that watches is closed with the scan."""
+    store = open_store(single.url)
+    store.create(KEY, record)
+    scan = store.scan()
+    next(scan)
+    scan.close()
+
+    assert single.raw.client_list("pubsub") == []
 
 
 def tls_options(directory: Path, openssl: str, name: str) -> tuple[int, list[Any], Path]:

@@ -82,7 +82,6 @@ class SessionRegistry:
 
         Sessions that rotate while this runs do not escape: it goes over all of them again until a whole pass meets
         none that began before the call.
-        Redis cannot promise that yet: its scan may miss a session that rotates at the very moment it passes.
         """
         store = self._scan("revoke_where()")
         started_at = self._clock()

@@ -84,8 +84,8 @@ class SupportsScan(Protocol):
     def scan(self) -> Iterator[tuple[str, Record]]:
         """Yield the key and record of every live session; holds no lock or transaction while it yields.
 
-        A session that is there from beginning to end under one key is yielded. One that rotates meanwhile may be
-        yielded under either key or both; one for which every pass yields nothing is not there.
+        A session that is there from beginning to end is yielded, also if it rotates meanwhile: under one of its keys,
+        or under several.
         """
         ...
 

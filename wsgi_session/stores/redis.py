@@ -22,16 +22,17 @@ import os
 import re
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property, partial
 from hashlib import sha1
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from ..errors import ConfigError, StoreUnavailable
 from ..events import CookieRejected, Dispatcher, SessionExpired, logger
-from ..lifetime import MAX_CLOCK_SKEW_S
 from ..record import Record
 from .base import EXPIRY_GRACE_S
 from .breaker import Breaker
@@ -191,6 +192,7 @@ return redis.call('UNLINK', KEYS[1])
 if TYPE_CHECKING:
 
     class _Connection(Protocol):
+        def connect(self) -> Any: ...
         def pack_commands(self, commands: Any, /) -> Any: ...
         def send_packed_command(self, command: Any, /) -> Any: ...
         def read_response(self, disable_decoding: bool = ..., /) -> Any: ...
@@ -335,6 +337,14 @@ class _Node:
             self.close()
         return answers
 
+    def watch(self, prefix: bytes) -> "_Watch | None":
+        """Begin to watch what is written on this server under *prefix*; return ``None`` if it does not let us."""
+        with self._breaker.call():
+            try:
+                return _Watch(self._pool, prefix)
+            except self._driver.errors.ResponseError:
+                return None
+
     def close(self) -> None:
         """Close what is not in use."""
         _close_idle(self._pool)
@@ -355,6 +365,45 @@ class _Node:
             return connection.read_response(True)
         except self._driver.errors.ResponseError as error:
             return error
+
+
+class _Watch:
+    """Tells which names are written on one server while it is open.
+
+    The server keeps them for us on a connection that tracks all keys under a prefix, as clients with a cache do.
+    """
+
+    def __init__(self, pool: "_Pool", prefix: bytes) -> None:
+        # Beside the pool's connections: it lasts for a whole scan, and a small pool may have none to spare.
+        self._connection: _Connection = pool.connection_class(**pool.connection_kwargs)
+        try:
+            self._connection.connect()
+            (number,) = self._ask("CLIENT", "ID")
+            self._ask("CLIENT", "TRACKING", "ON", "REDIRECT", number, "BCAST", "PREFIX", prefix)
+            self._ask("SUBSCRIBE", "__redis__:invalidate")
+        except BaseException:
+            self.close()
+            raise
+
+    def names(self) -> set[bytes]:
+        """Return the names that were created, changed or removed since the last call, or since it was opened.
+
+        Whatever anyone was told is done, is in it: the server puts it on our connection before it answers them.
+        """
+        answers = self._ask("PING")
+        return {name for _, _, names in answers[:-1] for name in names or ()}
+
+    def close(self) -> None:
+        """Close its connection."""
+        self._connection.disconnect()
+
+    def _ask(self, *command: Any) -> list[Any]:
+        """Return what the server told meanwhile, and last its answer to *command*."""
+        self._connection.send_packed_command(self._connection.pack_commands([command]))
+        answers = [self._connection.read_response(True)]
+        while isinstance(answers[-1], list) and answers[-1][0] == b"message":
+            answers.append(self._connection.read_response(True))
+        return answers
 
 
 class _Single:
@@ -439,6 +488,12 @@ _PREFIX: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,100}")
 _KEY: Final = re.compile(rb"[0-9a-f]{64}")
 _PAGE: Final = 250
 
+# How often what was written during a scan is read again, as long as something in it was gone before we came. A round is
+# two round trips; a rotation is three, of a request that itself must wait for the one before.
+_ROUNDS: Final = 100
+
+_MakeCommands = Callable[[bytes], list[tuple[Any, ...]]]
+
 # By the class of the driver's error, whose own text is never quoted: it may hold a user's name or a session's id.
 _REMEDIES: Final = {
     "AuthenticationError": "Check the user and the password.",
@@ -502,7 +557,7 @@ class RedisStore:
 
     def load(self, key: str) -> Record | None:
         """Return the live record under *key*, or ``None``."""
-        value = self._ask(key, "GETRANGE", self._name(key), 0, _MAX_VALUE_BYTES)
+        value = self._ask(key, *_value_of(self._name(key)))
         if value == b"":
             return None
         record = None if value is None else _unpacked(key, value)
@@ -533,48 +588,26 @@ class RedisStore:
         return self._run(_DELETE, key, b"" if version is None else _asked_version(version))
 
     def scan(self) -> Iterator[tuple[str, Record]]:
-        """Yield the key and record of every live session.
-
-        The engine may yield one twice if many others are removed meanwhile, and may miss one that rotates meanwhile.
-        """
-        for node, names in self._pages():
-            values = self._ask_each(node, [("GETRANGE", name, 0, _MAX_VALUE_BYTES) for name in names])
-            now = self._clock()
-            for name, value in zip(names, values, strict=True):
-                key = name[len(self._prefix) :].decode()
-                record = _unpacked(key, value) if value else None
-                if record is not None and record.expires_at > now:
-                    yield key, record
+        """Yield the key and record of every live session; one that rotates or changes meanwhile may come again."""
+        for name, (value,) in self._walk(lambda name: [_value_of(name)]):
+            record = _unpacked(self._key(name), value) if value else None
+            if record is not None and record.expires_at > self._clock():
+                yield self._key(name), record
 
     def count(self) -> int:
         """Return the number of live records."""
         return sum(
             _is_live(head, self._clock())
-            for node, names in self._pages()
-            for head in self._ask_each(node, [_head_of(name) for name in names])
+            for node, names in self._pages(self._nodes())
+            for _, (head,) in self._read(node, names, lambda name: [_head_of(name)])
         )
 
     def delete_all(self) -> int:
-        """Remove every record; return how many live ones were removed.
-
-        Goes over them again, since they may rotate meanwhile, until a whole pass meets none that began before the call.
-        """
-        started_at = self._clock()
-        removed = 0
-        is_met = True
-        while is_met:
-            is_met = False
-            for node, names in self._pages():
-                commands = [command for name in names for command in (_head_of(name), ("UNLINK", name))]
-                answers = self._ask_each(node, commands)
-                latest = self._clock() + MAX_CLOCK_SKEW_S
-                for head, is_removed in zip(answers[::2], answers[1::2], strict=True):
-                    if is_removed and _is_live(head, latest - MAX_CLOCK_SKEW_S):
-                        removed += 1
-                        (created_at,) = _DOUBLE.unpack_from(head, _LIVE_BYTES)
-                        # Hosts' clocks differ: one that seems to begin in the future may be older.
-                        is_met |= not started_at < created_at <= latest
-        return removed
+        """Remove every record; return how many live ones were removed."""
+        return sum(
+            bool(is_removed) and _is_live(head, self._clock())
+            for _, (head, is_removed) in self._walk(lambda name: [_head_of(name), ("UNLINK", name)])
+        )
 
     def close(self) -> None:
         """Close this process's connections. A later call of another method opens new ones."""
@@ -587,6 +620,9 @@ class RedisStore:
 
     def _name(self, key: str) -> bytes:
         return self._prefix + key.encode()
+
+    def _key(self, name: bytes) -> str:
+        return name[len(self._prefix) :].decode()
 
     def _ask(self, key: str, *command: Any) -> Any:
         """Return the answer to *command*, or ``None`` if what is under *key* is no text."""
@@ -610,9 +646,65 @@ class RedisStore:
             raise _is_newer()
         return bool(done)
 
-    def _ask_each(self, node: _Node, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Return the answers to *commands*, sent in one go; ``None`` where a key holds no text."""
+    def _walk(self, make_commands: _MakeCommands) -> Iterator[tuple[bytes, list[Any]]]:
+        """Yield each name of ours with the answers to its commands, the first of which reads it.
 
+        A scan alone would miss a session that rotates to a name behind the cursor before it comes to the old one. So
+        what is written meanwhile is read as well. A session can escape that only by being gone from each name before we
+        read it: then its next name is among those that are told after.
+        """
+        nodes = self._nodes()
+        with ExitStack() as stack:
+            watches = [(node, self._watch(node, stack)) for node in nodes]
+
+            def read_told(known: Collection[bytes] = ()) -> Iterator[tuple[bytes, list[Any]]]:
+                for node, names in [(node, watch()) for node, watch in watches]:
+                    yield from self._read(node, [name for name in names if name not in known], make_commands)
+
+            for node, names in self._pages(nodes):
+                yield from self._read(node, names, make_commands)
+                yield from read_told(set(names))
+            for _ in range(_ROUNDS):
+                is_gone = False
+                for name, answers in read_told():
+                    is_gone |= answers[0] == b""
+                    yield name, answers
+                if not is_gone:
+                    return
+
+    def _watch(self, node: _Node, stack: ExitStack) -> Callable[[], list[bytes]]:
+        """Return what tells our names that were written on *node* since it was last called, until *stack* is closed."""
+        watch: _Watch | None = self._call(lambda _: node.watch(self._prefix))
+        if watch is None:
+            logger.warning(
+                "%s lets nobody watch what is written, so a session that rotates at this moment may be missed. Let the "
+                "user do CLIENT TRACKING and SUBSCRIBE to __redis__:invalidate.",
+                self._place,
+            )
+            return list
+        stack.callback(watch.close)
+        return lambda: self._ours(self._call(lambda _: watch.names()))
+
+    def _pages(self, nodes: Sequence[_Node]) -> Iterator[tuple[_Node, list[bytes]]]:
+        """Yield the names of our keys, some at a time, with the node that has them."""
+        for node in nodes:
+            cursor = b"0"
+            while True:
+                command = ("SCAN", cursor, "MATCH", self._prefix + b"?" * 64, "COUNT", _PAGE)
+                cursor, names = self._call(lambda _: node.ask(*command))  # noqa: B023  called at once
+                yield node, self._ours(names)
+                if cursor == b"0":
+                    break
+
+    def _read(
+        self, node: _Node, names: Sequence[bytes], make_commands: _MakeCommands
+    ) -> Iterator[tuple[bytes, list[Any]]]:
+        """Yield each of *names* with the answers to its commands, all sent in one go; ``None`` where it is no text."""
+        commands = [make_commands(name) for name in names]
+        answers = iter(self._ask_each(node, [command for group in commands for command in group]))
+        yield from [(name, list(islice(answers, len(group)))) for name, group in zip(names, commands, strict=True)]
+
+    def _ask_each(self, node: _Node, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         def ask(engine: _Engine) -> list[Any]:
             answers = node.ask_each(commands)
             for place, answer in enumerate(answers):
@@ -626,16 +718,12 @@ class RedisStore:
 
         return self._call(ask) if commands else []
 
-    def _pages(self) -> Iterator[tuple[_Node, list[bytes]]]:
-        """Yield the names of our keys, some at a time, with the node that has them."""
-        pattern = self._prefix + b"?" * 64
-        for node in self._call(lambda engine: engine.nodes()):
-            cursor = b"0"
-            while True:
-                cursor, names = self._call(lambda _: node.ask("SCAN", cursor, "MATCH", pattern, "COUNT", _PAGE))  # noqa: B023  called at once
-                yield node, [name for name in dict.fromkeys(names) if _KEY.fullmatch(name, len(self._prefix))]
-                if cursor == b"0":
-                    break
+    def _nodes(self) -> list[_Node]:
+        nodes: list[_Node] = self._call(lambda engine: engine.nodes())
+        return nodes
+
+    def _ours(self, names: Iterable[bytes]) -> list[bytes]:
+        return [name for name in dict.fromkeys(names) if _KEY.fullmatch(name, len(self._prefix))]
 
     def _call(self, ask: Callable[["_Engine"], Any]) -> Any:
         """Return what *ask* returns, or ``None`` if the key holds no text; any error leaves as ``StoreUnavailable``."""
@@ -671,6 +759,10 @@ class RedisStore:
 def _asked_version(version: object) -> bytes:
     """Return *version* as a script compares it; what this store never gave out equals none."""
     return version if isinstance(version, bytes) and len(version) == _VERSION_BYTES else b"?"
+
+
+def _value_of(name: bytes) -> tuple[Any, ...]:
+    return "GETRANGE", name, 0, _MAX_VALUE_BYTES
 
 
 def _head_of(name: bytes) -> tuple[Any, ...]:

@@ -109,6 +109,25 @@ class AbilityPromises(Hooks):
         missing = len(staying - seen)
         assert not missing, f"scan() missed {missing} sessions that were there from beginning to end"
 
+    def test_a_scan_meets_what_rotates_meanwhile(self, store: Store, clock: FakeClock) -> None:
+        """A session that moves to another key during the scan is yielded under one of them."""
+        scanner = self.as_scanner(store)
+        keys = {str(number): new_key() for number in range(300)}
+        for label, key in keys.items():
+            store.create(key, new_record(clock, label=label))
+        met = set()
+
+        for number, (_, record) in enumerate(scanner.scan()):
+            met.add(record.label)
+            if number in (0, 150, 290):
+                for label in keys.keys() - met:
+                    old, keys[label] = keys[label], new_key()
+                    store.create(keys[label], new_record(clock, label=label))
+                    store.delete(old)
+
+        missing = len(keys.keys() - met)
+        assert not missing, f"scan() missed {missing} of {len(keys)} sessions that rotated meanwhile"
+
     def test_sessions_can_be_deleted_while_they_are_scanned(self, store: Store, clock: FakeClock) -> None:
         """Deleting each session as it is yielded leaves none."""
         scanner = self.as_scanner(store)
