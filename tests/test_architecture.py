@@ -16,14 +16,17 @@ ROOT = Path(wsgi_session.__file__).parent
 
 # Imports point strictly down. A folder's __init__ is its face: it may also import the folder's rooms on its own floor.
 FLOORS = """
-9  __main__
-8  cli  contrib  testing
-7  __init__
-6  middleware  csrf  csrf/middleware
-5  manager
-4  session  finder  committer  registry  stores  stores/url
-3  state  stores/guarded  stores/memory  stores/sqlite  stores/redis  stores/memcached  stores/sql
-2  changes  stores/base  stores/breaker
+11 __main__
+10 cli  contrib  testing
+9  __init__
+8  middleware  csrf  csrf/middleware
+7  manager
+6  session  finder  committer  registry  stores  stores/url
+5  state  stores/guarded  stores/memory  stores/sqlite  stores/sql  stores/redis  stores/redis/store
+5  stores/memcached  stores/memcached/store
+4  stores/redis/address  stores/memcached/server
+3  stores/redis/engine  stores/redis/scripts
+2  changes  stores/base  stores/breaker  stores/packed  stores/redis/driver
 1  token  lifetime  cookie  codec  record  merge  plan  headers  events  csrf/token  csrf/origin  csrf/form
 0  errors
 """
@@ -41,8 +44,8 @@ DOORS = {
     "werkzeug": "cookie",
     "msgspec": "codec",
     "sqlite3": "stores/sqlite",
-    "redis": "stores/redis",
-    "pymemcache": "stores/memcached",
+    "redis": "stores/redis/driver",
+    "pymemcache": "stores/memcached/server",
     "sqlalchemy": "stores/sql",
 }
 

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import textwrap
@@ -28,9 +27,10 @@ from services import Server, Services, free_port
 from wsgi_session import Lifetime
 from wsgi_session.errors import ConfigError, NotSupported, StoreUnavailable
 from wsgi_session.events import CookieRejected, Dispatcher, Event, SessionExpired
-from wsgi_session.stores import SupportsScan, SupportsSweep, SupportsUserIndex, memcached
+from wsgi_session.stores import SupportsScan, SupportsSweep, SupportsUserIndex
 from wsgi_session.stores.breaker import Breaker
 from wsgi_session.stores.memcached import MemcachedStore, make_memcached_store
+from wsgi_session.stores.packed import packed
 from wsgi_session.testing import FakeClock, StoreContract
 from wsgi_session.testing.abilities import AbilityPromises
 from wsgi_session.testing.hooks import LIFE_S, new_key, new_record, read
@@ -482,7 +482,7 @@ def test_a_client_says_how_to_connect(one: Server, clock: FakeClock, kind: str, 
     options = store._servers[0]._options
     assert (options["connect_timeout"], options["timeout"]) == (0.5, 0.25)
     with driver_at(one) as driver:
-        assert driver.get(f"shop:{name_of(key)}").startswith(b"wsgis")
+        assert driver.get(f"shop:{name_of(key)}").startswith(b"WSS")
     assert client.version()
 
 
@@ -532,25 +532,15 @@ def test_sec_84_the_longest_prefix(one: Server, clock: FakeClock) -> None:
 @pytest.mark.server
 def test_another_layout_is_unreadable(one: Server, store: MemcachedStore, clock: FakeClock) -> None:
     """What this store did not write is no session; it stays there, and a delete removes it."""
-    header = struct.Struct(">5sB4d2iI")
-    now, later = clock(), clock() + LIFE_S
-    good = header.pack(b"wsgis", 1, now, now, later, now, 3, -1, 2) + b"ada{}"
+    key, later = new_key(), clock() + LIFE_S
+    good = packed(key, new_record(clock, user_id="ada"))
     wrong = {
         "empty": b"",
         "short": good[:20],
-        "cut": good[:-1],
-        "longer": good + b" ",
-        "another mark": b"WSGIS" + good[5:],
-        "format 0": header.pack(b"wsgis", 0, now, now, later, now, 3, -1, 2) + b"ada{}",
-        "no time": header.pack(b"wsgis", 1, now, math.nan, later, now, 3, -1, 2) + b"ada{}",
-        "no end": header.pack(b"wsgis", 1, now, now, math.inf, now, 3, -1, 2) + b"ada{}",
-        "no login": header.pack(b"wsgis", 1, now, now, later, -math.inf, 3, -1, 2) + b"ada{}",
-        "a size below absent": header.pack(b"wsgis", 1, now, now, later, now, -2, 3, 2) + b"ada{}",
-        "no text": header.pack(b"wsgis", 1, now, now, later, now, 3, -1, 2) + b"\xff\xff\xff{}",
-        "a giant": header.pack(b"wsgis", 1, now, now, later, now, -1, -1, 65_537) + b"x" * 65_537,
+        "another mark": b"wss" + good[3:],
+        "another key's": packed(new_key(), new_record(clock, user_id="ada")),
         "a pickle": b"cos\nabort\n(tR.",
     }
-    key = new_key()
     with driver_at(one) as driver:
         driver.set(name_of(key), good)
         assert read(store, key).user_id == "ada"
@@ -561,7 +551,7 @@ def test_another_layout_is_unreadable(one: Server, store: MemcachedStore, clock:
 
             assert store.load(key) is None, what
             assert [(type(event), event.id) for event in events] == [(CookieRejected, key)], what
-            assert store.touch(key, seen_at=now, expires_at=later) is False, what
+            assert store.touch(key, seen_at=clock(), expires_at=later) is False, what
             assert store.create(key, new_record(clock)) is False, what
             assert driver.get(name_of(key)) == value, what
             assert store.delete(key) is False, what
@@ -571,7 +561,7 @@ def test_another_layout_is_unreadable(one: Server, store: MemcachedStore, clock:
 @pytest.mark.server
 def test_a_later_format_is_not_touched(one: Server, store: MemcachedStore, clock: FakeClock) -> None:
     """While some processes run a later release, the others answer 503; they destroy nothing."""
-    key, value = new_key(), b"wsgis\x02whatever comes"
+    key, value = new_key(), b"WSS\x02whatever comes"
     with driver_at(one) as driver:
         driver.set(name_of(key), value)
         calls: list[Callable[[], object]] = [
@@ -580,7 +570,7 @@ def test_a_later_format_is_not_touched(one: Server, store: MemcachedStore, clock
             partial(store.delete, key),
         ]
         for call in calls:
-            with pytest.raises(StoreUnavailable, match=r"has format 2, .* knows format 1. Upgrade wsgi_session"):
+            with pytest.raises(StoreUnavailable, match=r"newer format than 1, .*Upgrade wsgi_session"):
                 call()
         assert driver.get(name_of(key)) == value
 
@@ -1002,7 +992,7 @@ def test_a_dead_server_is_soon_answered_for(
 ) -> None:
     """After five failures in a row it is not called for a second; the other server's sessions do not notice."""
     monotonic = FakeClock()
-    monkeypatch.setattr(memcached, "Breaker", partial(Breaker, clock=monotonic))
+    monkeypatch.setattr("wsgi_session.stores.memcached.server.Breaker", partial(Breaker, clock=monotonic))
     port = free_port()
     store = opened.enter_context(closing(MemcachedStore([f"127.0.0.1:{port}", at(other)], clock=clock)))
     mine, yours = key_at(store, 0), key_at(store, 1)

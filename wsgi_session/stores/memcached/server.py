@@ -1,0 +1,210 @@
+"""One Memcached server, and what one process holds of it."""
+
+import os
+import re
+import socket
+from collections import deque
+from contextlib import suppress
+from importlib import import_module
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from ...errors import ConfigError, StoreUnavailable
+from ..breaker import Breaker
+
+__all__ = ["PREFIX", "Server", "import_driver", "options_of"]
+
+_DEFAULT_PORT: Final = 11211
+
+# Memcached takes 250 bytes without spaces and control characters as a key. Ours are 64 characters.
+PREFIX: Final = re.compile(r"[!-~]{0,186}")
+
+_POOL_SIZE: Final = 16
+
+
+class Server:
+    """One Memcached server and this process's connections to it. A connection serves one call at a time.
+
+    pymemcache's clients are made for one thread each, and its pool for one process; neither closes a connection that
+    a greenlet was made to leave while it waited for the answer.
+    """
+
+    def __init__(self, driver: Any, options: dict[str, Any]) -> None:
+        address = options["server"]
+        self.name = address if isinstance(address, str) else _named(*address)
+        self._driver = driver
+        self._options = options
+        self._breaker = Breaker(f"memcached at {self.name}", (OSError, driver.MemcacheUnexpectedCloseError))
+        self._idle: deque[Any] = deque()
+        self._pid = os.getpid()
+
+    def gets(self, key: str) -> tuple[bytes, bytes] | None:
+        """Return the value and its cas number, or ``None``."""
+        value, cas = self._call("gets", key)
+        if value is None:
+            return None
+        if cas == b"0":
+            raise StoreUnavailable(f"memcached at {self.name} counts no changes; start it without the option -C")
+        return value, cas
+
+    def add(self, key: str, value: bytes, expiry: int) -> bool:
+        """Store *value* if nothing is there."""
+        return self._call("add", key, value, expiry) is True
+
+    def cas(self, key: str, value: bytes, cas: bytes, expiry: int) -> bool:
+        """Replace what is there by *value* if it has this cas number."""
+        return self._call("cas", key, value, cas, expiry) is True
+
+    def delete(self, key: str) -> bool:
+        """Remove what is there, and return whether something was."""
+        return self._call("delete", key) is True
+
+    def close(self) -> None:
+        """Close what is not in use."""
+        idle, self._idle = self._idle, deque()
+        while idle:
+            with suppress(IndexError):  # another thread took it
+                idle.pop().close()
+
+    def _call(self, command: str, *arguments: Any) -> Any:
+        """Send one command, once, and return the answer; what it raises leaves as ``StoreUnavailable``."""
+        try:
+            with self._breaker.call():
+                client = self._idle_client() or self._connected()
+                try:
+                    answer = getattr(client, command)(*arguments)
+                except BaseException:
+                    # Whatever it was, an answer may still come, and must not be taken for that of another call.
+                    client.close()
+                    raise
+                if len(self._idle) < _POOL_SIZE:
+                    self._idle.append(client)
+                else:
+                    client.close()
+                return answer
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            # Only these are sure not to quote a key or a value.
+            is_told = isinstance(error, OSError | self._driver.MemcacheServerError)
+            text = f"{type(error).__name__} {error if is_told else ''}".strip()
+            raise StoreUnavailable(f"memcached at {self.name} failed: {text}") from error
+
+    def _idle_client(self) -> Any:
+        """Return a connection that is still open and at rest, or ``None``."""
+        if self._pid != os.getpid():
+            # The parent goes on using them; a child that closes its copies does not disturb it.
+            self.close()
+            self._pid = os.getpid()
+        with suppress(IndexError):
+            while True:
+                client = self._idle.pop()
+                if _is_at_rest(client.sock):
+                    return client
+                client.close()
+        return None
+
+    def _connected(self) -> Any:
+        """Return a new connection."""
+        client = self._driver.Client(**self._options)
+        client.sock = _connect(self._options)
+        return client
+
+
+def _connect(options: dict[str, Any]) -> Any:
+    """Return a new, connected socket."""
+    # pymemcache itself would try only the first address of a host, which for "localhost" is often the wrong one.
+    module, address, context = options["socket_module"], options["server"], options["tls_context"]
+    connection: Any
+    if isinstance(address, str):
+        connection = module.socket(module.AF_UNIX, module.SOCK_STREAM)
+    else:
+        connection = module.create_connection(address, options["connect_timeout"])
+    try:
+        if isinstance(address, str):
+            connection.settimeout(options["connect_timeout"])
+            connection.connect(address)
+        else:
+            connection.setsockopt(module.IPPROTO_TCP, module.TCP_NODELAY, 1)
+            if context is not None:
+                connection = context.wrap_socket(connection, server_hostname=address[0])
+        connection.settimeout(options["timeout"])
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _is_at_rest(connection: Any) -> bool:
+    """Return whether nothing came in since the last answer: neither bytes nor the end of the connection."""
+    from ssl import SSLWantReadError  # pymemcache has it; the package without pymemcache does not need it
+
+    timeout = connection.gettimeout()
+    try:
+        connection.settimeout(0)
+        connection.recv(1)
+    except (BlockingIOError, SSLWantReadError):
+        connection.settimeout(timeout)
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def import_driver() -> Any:
+    """Return pymemcache.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
+    try:
+        return import_module("pymemcache")
+    except ModuleNotFoundError:
+        raise ConfigError(
+            'MemcachedStore needs pymemcache. Install it with: python -m pip install "wsgi-session[memcached]"'
+        ) from None
+
+
+def options_of(driver: Any, server: Any, timeout_s: float, prefix: str) -> dict[str, Any]:
+    """Return how to make a pymemcache ``Client`` of *server*: as bytes in, bytes out, and with every answer awaited."""
+    if isinstance(server, driver.Client | driver.PooledClient):
+        address, socket_module, tls_context = server.server, server.socket_module, server.tls_context
+        connect_timeout, answer_timeout = server.connect_timeout or timeout_s, server.timeout or timeout_s
+        prefix = server.key_prefix.decode("latin-1") + prefix
+        if not PREFIX.fullmatch(prefix):
+            raise ConfigError(
+                "MemcachedStore.prefix and the key_prefix of the client must together be at most 186 printable ASCII "
+                f"characters without spaces; got {prefix!r}."
+            )
+    else:
+        address, socket_module, tls_context = _address(server), socket, None
+        connect_timeout = answer_timeout = timeout_s
+    return {
+        "server": address,
+        "key_prefix": prefix.encode(),
+        "connect_timeout": connect_timeout,
+        "timeout": answer_timeout,
+        "socket_module": socket_module,
+        "tls_context": tls_context,
+        "default_noreply": False,
+    }
+
+
+def _address(server: Any) -> tuple[str, int] | str:
+    if isinstance(server, str):
+        if server.startswith("unix:/"):
+            return server.removeprefix("unix:")
+        with suppress(ValueError):
+            parts = urlsplit(f"//{server}")
+            if parts.netloc == server and parts.hostname and "@" not in server and not server.endswith(":"):
+                return parts.hostname, parts.port or _DEFAULT_PORT
+    # A client of another kind is not taken apart: a HashClient looks for a dead server's sessions on another one, and a
+    # RetryingClient sends a write twice. What it is not told: the text may hold a password.
+    raise ConfigError(
+        "each of MemcachedStore.servers must be 'host:port', 'unix:/path', or a pymemcache Client or PooledClient; "
+        f"got {type(server).__name__ if not isinstance(server, str) else 'another text'}."
+    )
+
+
+def _named(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

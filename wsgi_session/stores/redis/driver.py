@@ -1,0 +1,130 @@
+"""What is asked of a driver: redis-py or valkey-py, which have the same names for almost everything."""
+
+import copy
+import importlib
+import inspect
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from ...errors import ConfigError
+
+__all__ = ["Driver", "close_idle", "import_redis", "new_cluster", "new_pool", "without_policy"]
+
+if TYPE_CHECKING:
+
+    class Connection(Protocol):
+        def connect(self) -> Any: ...
+        def pack_commands(self, commands: Any, /) -> Any: ...
+        def send_packed_command(self, command: Any, /) -> Any: ...
+        def read_response(self, disable_decoding: bool = ..., /) -> Any: ...
+        def disconnect(self) -> Any: ...
+
+    class Pool(Protocol):
+        connection_class: Any
+        connection_kwargs: Any
+        max_connections: Any
+
+        def get_connection(self, *name: str) -> Any: ...
+        def release(self, connection: Any, /) -> Any: ...
+        def disconnect(self, inuse_connections: bool = ...) -> Any: ...
+
+    class ClusterClient(Protocol):
+        nodes_manager: Any
+        user_on_connect_func: Any
+
+        def get_nodes(self) -> Any: ...
+        def get_primaries(self) -> Any: ...
+        def get_node_from_key(self, key: Any, /) -> Any: ...
+        def execute_command(self, *command: Any, **options: Any) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Driver:
+    """The library that a client comes from; the two have the same names for almost everything."""
+
+    name: str
+
+    @classmethod
+    def of(cls, client: object) -> "Driver | None":
+        """Return the driver whose class, or a class derived from it, *client* is of."""
+        roots = (kind.__module__.partition(".")[0] for kind in type(client).__mro__)
+        return next((cls(root) for root in roots if root in ("redis", "valkey")), None)
+
+    @cached_property
+    def errors(self) -> Any:
+        """The module of the driver's exceptions."""
+        return importlib.import_module(f"{self.name}.exceptions")
+
+    @cached_property
+    def cluster_error(self) -> type[Exception]:
+        """Raised where a cluster as a whole cannot be used. No child of the driver's other errors."""
+        kind: type[Exception] = getattr(self.errors, f"{self.name.title()}ClusterException")
+        return kind
+
+
+def import_redis(scheme: str) -> Any:
+    """Return redis-py, which a store whose URL has this *scheme* is made with.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
+    try:
+        return importlib.import_module("redis")
+    except ImportError:
+        raise ConfigError(f'a {scheme} store needs redis-py: python -m pip install "wsgi-session[redis]"') from None
+
+
+# Of a client that is handed in stay away: retries (a write is sent once), caches (they answer what is no longer true),
+# what belongs to its own pool, and what only the newer protocol has: every answer comes in one shape.
+_LEFT_OUT: Final = re.compile(
+    "retry.*|connection_pool|protocol|cache.*|client_cache|himport_registry|maint.*|orig_.*|oss_.*"
+)
+
+
+def without_policy(connection_kwargs: dict[str, Any], timeout: float) -> dict[str, Any]:
+    """Return how to reach and greet a server, without retries. With none given, both drivers try once."""
+    kept = {name: value for name, value in connection_kwargs.items() if not _LEFT_OUT.fullmatch(name)}
+    return kept | {"socket_timeout": timeout, "socket_connect_timeout": timeout, "protocol": 2}
+
+
+def new_pool(pool: Any, timeout: float) -> "Pool":
+    """Return a pool of connections of our own to where the connections of *pool* lead."""
+    options = without_policy(pool.connection_kwargs, timeout)
+    options |= {"connection_class": pool.connection_class, "max_connections": pool.max_connections}
+    if not hasattr(pool, "sentinel_manager"):
+        if hasattr(pool, "queue_class"):  # a pool that waits for a free connection, and may wait as long as a call
+            options |= {"queue_class": pool.queue_class, "timeout": timeout}
+        return type(pool)(**options)  # type: ignore[no-any-return]  # the same class, so the same methods
+    manager = copy.copy(pool.sentinel_manager)
+    # They are asked one after another, so together they take as long as one call may.
+    share = timeout / len(manager.sentinels)
+    manager.sentinels = [
+        type(sentinel)(connection_pool=new_pool(sentinel.connection_pool, share)) for sentinel in manager.sentinels
+    ]
+    return type(pool)(pool.service_name, manager, is_master=True, check_connection=pool.check_connection, **options)  # type: ignore[no-any-return]
+
+
+def new_cluster(client: Any, name: str, timeout: float) -> "ClusterClient":
+    """Return a client of our own to the cluster of *client*."""
+    options = without_policy(client.nodes_manager.connection_kwargs, timeout)
+    options[f"{name}_connect_func"] = client.user_on_connect_func
+    if (kind := options.pop("connection_class", None)) is not None:  # made from a URL
+        options["ssl"] = "SSL" in kind.__name__
+    for is_set_by_client in ("host", "port", "db"):
+        options.pop(is_set_by_client, None)
+    return type(client)(  # type: ignore[no-any-return]  # the same class, so the same methods
+        startup_nodes=[type(node)(node.host, node.port) for node in client.get_nodes()],
+        require_full_coverage=False,
+        address_remap=client.nodes_manager.address_remap,
+        **options,
+    )
+
+
+def close_idle(pool: "Pool") -> None:
+    """Close the connections of *pool* that are not in use."""
+    if "inuse_connections" in inspect.signature(pool.disconnect).parameters:
+        pool.disconnect(inuse_connections=False)
+    else:  # a pool that waits, of valkey-py and of older redis-py, can only close all
+        pool.disconnect()

@@ -1,0 +1,357 @@
+"""Sessions in Redis or Valkey, for many machines: one server, Sentinel or Cluster.
+
+A session is one key, whose value is one packed string. Its version is random: a counter would come back with another
+meaning when a failover undoes the last writes.
+
+What reads needs one command, what changes something one script; every one is a single round trip to the key's primary.
+"""
+
+import math
+import os
+import re
+import struct
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from typing import Any, Final
+from urllib.parse import SplitResult, urlencode
+
+from ...errors import ConfigError, StoreUnavailable
+from ...events import CookieRejected, Dispatcher, SessionExpired, logger
+from ...record import Record
+from ..base import EXPIRY_GRACE_S
+from ..packed import JUDGED_BYTES, LIMITS, MAX_VALUE_BYTES, VERSION_BYTES, is_live, is_newer, packed, unpacked
+from .address import engine_of_client, engine_of_url, options_of
+from .engine import Engine, Node, Watch
+from .scripts import DELETE, TOUCH, UPDATE, Script
+
+__all__ = ["RedisStore", "make_redis_store"]
+
+# Before a fork an engine's locks may be held by another thread; the child never touches nor collects it.
+_inherited: Final[list[Any]] = []
+
+_PREFIX: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,100}")
+_KEY: Final = re.compile(rb"[0-9a-f]{64}")
+_DOUBLE: Final = struct.Struct(">d")
+_PAGE: Final = 250
+
+# How often what was written during a scan is read again, as long as something in it was gone before we came. A round is
+# two round trips; a rotation is three, of a request that itself must wait for the one before.
+_ROUNDS: Final = 100
+
+_MakeCommands = Callable[[bytes], list[tuple[Any, ...]]]
+
+# By the class of the driver's error, whose own text is never quoted: it may hold a user's name or a session's id.
+_REMEDIES: Final = {
+    "AuthenticationError": "Check the user and the password.",
+    "AuthenticationWrongNumberOfArgsError": "Check the user and the password.",
+    "MovedError": "It is a node of a cluster: use a redis+cluster:// URL or a cluster client.",
+    "NoPermissionError": "Let the user do GETRANGE, SET, SETRANGE, PEXPIRE, UNLINK, EVAL, EVALSHA and SCAN.",
+    "OutOfMemoryError": "It is out of memory: raise maxmemory.",
+    "ReadOnlyError": "It is a replica: use the primary's address, or Sentinel or Cluster, which find it.",
+}
+
+
+class RedisStore:
+    """Keeps sessions in Redis 7 or Valkey 8, or newer: one server, Sentinel or Cluster.
+
+    Every operation is one round trip to the primary. The server removes what has expired. What it acknowledged it may
+    lose: the last writes before a failover or, with its usual settings, a power cut.
+
+    Args:
+        client_or_url: A client of redis-py or valkey-py, or a URL such as ``redis://user:password@host:6379/0``,
+            ``rediss://`` (TLS), ``unix:///run/redis.sock``, ``redis+sentinel://host:26379,host:26379/service/0`` or
+            ``redis+cluster://host:6379,host:6379``. The store connects on its own to where a client leads: it uses no
+            connection, retry or cache of the client, and never closes it.
+        prefix: What the name of every key begins with: letters, digits and ``_ . : / -``.
+        timeout: How long to wait for a connection, and for an answer, in seconds.
+        clock: Returns the time in Unix seconds.
+
+    Raises:
+        ConfigError: An option is not allowed, or the driver is not installed.
+
+    .. versionadded:: 1.1
+    """
+
+    def __init__(
+        self,
+        client_or_url: object,
+        *,
+        prefix: str = "wsgi_session:",
+        timeout: float = 2.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix):
+            raise ConfigError(
+                f"RedisStore.prefix must be 1 to 100 letters, digits and '_.:/-', such as 'shop:', got {prefix!r}. "
+                "Braces would put all sessions into one slot of a cluster."
+            )
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 60:
+            raise ConfigError(f"RedisStore.timeout must be more than 0 and at most 60 seconds, got {timeout!r}.")
+        self.events = Dispatcher(clock=clock)
+        self._prefix = prefix.encode()
+        self._clock = clock
+        if isinstance(client_or_url, str):
+            self._place, self._make_engine = engine_of_url(client_or_url, float(timeout))
+        else:
+            self._place, self._make_engine = engine_of_client(client_or_url, float(timeout))
+        self._engine: Engine | None = None
+        self._pid = os.getpid()
+        self._is_inspected = False
+
+    def __repr__(self) -> str:
+        return f"RedisStore({self._place!r}, prefix={self._prefix.decode()!r})"
+
+    def load(self, key: str) -> Record | None:
+        """Return the live record under *key*, or ``None``."""
+        value = self._ask(key, *_value_of(self._name(key)))
+        if value == b"":
+            return None
+        record = None if value is None else unpacked(key, value)
+        if record is None:
+            self.events.emit(CookieRejected, id=key, reason="unreadable")
+        elif record.expires_at <= self._clock():
+            self.events.emit(SessionExpired, id=key)
+        else:
+            return record
+        return None
+
+    def create(self, key: str, record: Record) -> bool:
+        """Insert *record*, unless *key* exists."""
+        value = packed(key, record, version=os.urandom(VERSION_BYTES))
+        left_s = record.expires_at - self._clock()
+        return bool(self._ask(key, "SET", self._name(key), value, "NX", "PX", _ttl_ms(left_s)))
+
+    def update(self, key: str, record: Record, *, version: object) -> bool:
+        """Replace the record if it is live and still this *version*."""
+        return self._run(UPDATE, key, _asked_version(version), packed(key, record, version=os.urandom(VERSION_BYTES)))
+
+    def touch(self, key: str, *, seen_at: float, expires_at: float) -> bool:
+        """Move the limits of a live record forward."""
+        return self._run(TOUCH, key, LIMITS.pack(seen_at, expires_at))
+
+    def delete(self, key: str, *, version: object = None) -> bool:
+        """Remove the record, if given only in that *version*; return whether a live one was removed."""
+        return self._run(DELETE, key, b"" if version is None else _asked_version(version))
+
+    def scan(self) -> Iterator[tuple[str, Record]]:
+        """Yield the key and record of every live session; one that rotates or changes meanwhile may come again."""
+        for name, (value,) in self._walk(lambda name: [_value_of(name)]):
+            record = unpacked(self._key(name), value) if value else None
+            if record is not None and record.expires_at > self._clock():
+                yield self._key(name), record
+
+    def count(self) -> int:
+        """Return the number of live records."""
+        return sum(
+            is_live(head, self._clock())
+            for node, names in self._pages(self._nodes())
+            for _, (head,) in self._read(node, names, lambda name: [_head_of(name)])
+        )
+
+    def delete_all(self) -> int:
+        """Remove every record; return how many live ones were removed."""
+        return sum(
+            bool(is_removed) and is_live(head, self._clock())
+            for _, (head, is_removed) in self._walk(lambda name: [_head_of(name), ("UNLINK", name)])
+        )
+
+    def close(self) -> None:
+        """Close this process's connections. A later call of another method opens new ones."""
+        self._forget_parent()
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+
+    # --- one round trip at a time ------------------------------------------------------------------------------------
+
+    def _name(self, key: str) -> bytes:
+        return self._prefix + key.encode()
+
+    def _key(self, name: bytes) -> str:
+        return name[len(self._prefix) :].decode()
+
+    def _ask(self, key: str, *command: Any) -> Any:
+        """Return the answer to *command*, or ``None`` if what is under *key* is no text."""
+        return self._call(lambda engine: engine.ask(self._name(key), *command))
+
+    def _run(self, script: Script, key: str, *arguments: bytes) -> bool:
+        """Return whether *script* found what it was to change."""
+        rest = (1, self._name(key), _DOUBLE.pack(self._clock()), *arguments)
+
+        def run(engine: Engine) -> Any:
+            try:
+                return engine.ask(self._name(key), "EVALSHA", script.digest, *rest)
+            except Exception as error:
+                if type(error).__name__ != "NoScriptError":
+                    raise
+            # The server did nothing but say that it does not know the script.
+            return engine.ask(self._name(key), "EVAL", script.text, *rest)
+
+        done = self._call(run)
+        if done == -1:
+            raise is_newer()
+        return bool(done)
+
+    def _walk(self, make_commands: _MakeCommands) -> Iterator[tuple[bytes, list[Any]]]:
+        """Yield each name of ours with the answers to its commands, the first of which reads it.
+
+        A scan alone would miss a session that rotates to a name behind the cursor before it comes to the old one. So
+        what is written meanwhile is read as well. A session can escape that only by being gone from each name before we
+        read it: then its next name is among those that are told after.
+        """
+        nodes = self._nodes()
+        with ExitStack() as stack:
+            watches = [(node, self._watch(node, stack)) for node in nodes]
+
+            def read_told(known: Collection[bytes] = ()) -> Iterator[tuple[bytes, list[Any]]]:
+                for node, names in [(node, watch()) for node, watch in watches]:
+                    yield from self._read(node, [name for name in names if name not in known], make_commands)
+
+            for node, names in self._pages(nodes):
+                yield from self._read(node, names, make_commands)
+                yield from read_told(set(names))
+            for _ in range(_ROUNDS):
+                is_gone = False
+                for name, answers in read_told():
+                    is_gone |= answers[0] == b""
+                    yield name, answers
+                if not is_gone:
+                    return
+
+    def _watch(self, node: Node, stack: ExitStack) -> Callable[[], list[bytes]]:
+        """Return what tells our names that were written on *node* since it was last called, until *stack* is closed."""
+        watch: Watch | None = self._call(lambda _: node.watch(self._prefix))
+        if watch is None:
+            logger.warning(
+                "%s lets nobody watch what is written, so a session that rotates at this moment may be missed. Let the "
+                "user do CLIENT TRACKING and SUBSCRIBE to __redis__:invalidate.",
+                self._place,
+            )
+            return list
+        stack.callback(watch.close)
+        return lambda: self._ours(self._call(lambda _: watch.names()))
+
+    def _pages(self, nodes: Sequence[Node]) -> Iterator[tuple[Node, list[bytes]]]:
+        """Yield the names of our keys, some at a time, with the node that has them."""
+        for node in nodes:
+            cursor = b"0"
+            while True:
+                command = ("SCAN", cursor, "MATCH", self._prefix + b"?" * 64, "COUNT", _PAGE)
+                cursor, names = self._call(lambda _: node.ask(*command))  # noqa: B023  called at once
+                yield node, self._ours(names)
+                if cursor == b"0":
+                    break
+
+    def _read(
+        self, node: Node, names: Sequence[bytes], make_commands: _MakeCommands
+    ) -> Iterator[tuple[bytes, list[Any]]]:
+        """Yield each of *names* with the answers to its commands, all sent in one go; ``None`` where it is no text."""
+        commands = [make_commands(name) for name in names]
+        answers = iter(self._ask_each(node, [command for group in commands for command in group]))
+        yield from [(name, list(islice(answers, len(group)))) for name, group in zip(names, commands, strict=True)]
+
+    def _ask_each(self, node: Node, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        def ask(engine: Engine) -> list[Any]:
+            answers = node.ask_each(commands)
+            for place, answer in enumerate(answers):
+                if type(answer).__name__ in ("MovedError", "AskError"):  # the key has just gone to another node
+                    answers[place] = engine.ask(commands[place][1], *commands[place])
+                elif isinstance(answer, Exception):
+                    if not _is_no_text(answer):
+                        raise answer
+                    answers[place] = None
+            return answers
+
+        return self._call(ask) if commands else []
+
+    def _nodes(self) -> list[Node]:
+        nodes: list[Node] = self._call(lambda engine: engine.nodes())
+        return nodes
+
+    def _ours(self, names: Iterable[bytes]) -> list[bytes]:
+        return [name for name in dict.fromkeys(names) if _KEY.fullmatch(name, len(self._prefix))]
+
+    def _call(self, ask: Callable[[Engine], Any]) -> Any:
+        """Return what *ask* returns, or ``None`` if the key holds no text; any error leaves as ``StoreUnavailable``."""
+        try:
+            engine = self._opened()
+            answer = ask(engine)
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            if _is_no_text(error):
+                return None
+            kind = type(error).__name__
+            raise StoreUnavailable(f"{self._place} failed: {kind}. {_REMEDIES.get(kind, '')}".rstrip()) from error
+        if not self._is_inspected:
+            self._is_inspected = True
+            _warn_of_eviction(engine, self._place)
+        return answer
+
+    def _opened(self) -> Engine:
+        self._forget_parent()
+        engine = self._engine
+        if engine is None:
+            engine = self._engine = self._make_engine()
+        return engine
+
+    def _forget_parent(self) -> None:
+        if self._pid != os.getpid():
+            _inherited.append(self._engine)
+            self._engine = None
+            self._pid = os.getpid()  # last: another thread that sees it must not meet the parent's engine
+
+
+def _ttl_ms(left_s: float) -> int:
+    """Return for how long the server keeps a record that lives for *left_s* more seconds, in milliseconds."""
+    return max(1, math.ceil((left_s + EXPIRY_GRACE_S) * 1000))
+
+
+def _asked_version(version: object) -> bytes:
+    """Return *version* as a script compares it; what this store never gave out equals none."""
+    return version if isinstance(version, bytes) and len(version) == VERSION_BYTES else b"?"
+
+
+def _value_of(name: bytes) -> tuple[Any, ...]:
+    return "GETRANGE", name, 0, MAX_VALUE_BYTES
+
+
+def _head_of(name: bytes) -> tuple[Any, ...]:
+    return "GETRANGE", name, 0, JUDGED_BYTES - 1
+
+
+def _is_no_text(error: Exception) -> bool:
+    return str(error).startswith("WRONGTYPE")
+
+
+def _warn_of_eviction(engine: Engine, place: str) -> None:
+    try:
+        memory = engine.nodes()[0].ask("INFO", "memory")
+    except Exception:  # noqa: BLE001  our user may not ask, or the server is gone: then that is told at the next call
+        return
+    policy = re.search(rb"maxmemory_policy:([a-z-]+)", memory)
+    if policy is not None and policy[1] != b"noeviction":
+        logger.warning(
+            "%s has maxmemory-policy %s: when its memory is full, it ends sessions that are in use. Give sessions a "
+            "server of their own with maxmemory-policy noeviction.",
+            place,
+            policy[1].decode(),
+        )
+
+
+def make_redis_store(parts: SplitResult, clock: Callable[[], float]) -> RedisStore:
+    """Return the store that a URL names, not connected yet; its options *prefix* and *timeout* are the store's.
+
+    Raises:
+        ConfigError: The URL or an option is not allowed, or the driver is not installed.
+    """
+    options = options_of(parts, "prefix", "timeout")
+    store_options: dict[str, Any] = {name: options.pop(name) for name in ("prefix", "timeout") if name in options}
+    if "timeout" in store_options:
+        try:
+            store_options["timeout"] = float(store_options["timeout"])
+        except ValueError:
+            raise ConfigError(f"option timeout in a {parts.scheme} store URL must be a number of seconds.") from None
+    return RedisStore(parts._replace(query=urlencode(options)).geturl(), **store_options, clock=clock)
