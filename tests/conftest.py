@@ -62,12 +62,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if session.config.getoption("--services") != "required" or not is_controller or reporter is None:
         return
-    skipped = [
-        report.nodeid
-        for report in reporter.stats.get("skipped", ())
-        # What a store does not offer is not missing: the contract skips it, with this reason.
-        if needs_service(report.keywords) and "lacks the ability" not in str(report.longrepr)
-    ]
+    skipped = [report.nodeid for report in reporter.stats.get("skipped", ()) if needs_service(report.keywords)]
     if skipped and exitstatus == pytest.ExitCode.OK:
         reporter.write_line(f"\nskipped while --services=required: {', '.join(skipped)}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
