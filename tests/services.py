@@ -154,12 +154,23 @@ class Server:
 
     def kill(self) -> None:
         """End it as a crash does, by SIGKILL."""
-        self.proc.kill()
+        processes = self._signal(signal.SIGKILL)
         self.proc.wait(STOP_S)
+        # PostgreSQL does not start again while one of its former processes is left.
+        wait(lambda: all(map(_has_ended, processes)), f"the end of {self.name}", timeout=STOP_S)
+
+    def pause(self) -> None:
+        """Let it go on listening, and answer nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on where :meth:`pause` stopped it."""
+        self._signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """End it in good order; nothing happens if it has ended before."""
         if self.proc.poll() is None:
+            self.resume()  # one that is paused would not hear of it
             self.proc.send_signal(self.stop_signal)
             try:
                 self.proc.wait(STOP_S)
@@ -170,6 +181,18 @@ class Server:
         """Start it again on the same port and files, once it has ended; stop it before if it has not."""
         self.stop()
         self.proc = self.launch()
+
+    def _signal(self, number: signal.Signals) -> list[int]:
+        """Send a signal to the server and to its children, of which PostgreSQL has many; return their pids."""
+        processes = [self.proc.pid]
+        self.proc.send_signal(signal.SIGSTOP)  # no new children while they are looked for
+        with contextlib.suppress(OSError):
+            processes += map(int, Path(f"/proc/{self.proc.pid}/task/{self.proc.pid}/children").read_text().split())
+        for child in processes[1:]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, number)
+        self.proc.send_signal(number)
+        return processes
 
 
 class Services(contextlib.ExitStack):
@@ -243,12 +266,16 @@ class Services(contextlib.ExitStack):
         return self.start(flavour, [server, *where, *how, *extra], port, directory, ready=ready)
 
     def sentinel(
-        self, flavour: str = "redis", replicas: int = 2, sentinels: int = 3
+        self, flavour: str = "redis", *extra: object, replicas: int = 2, sentinels: int = 3
     ) -> tuple[Server, list[Server], list[Server]]:
-        """Start a primary, its replicas, and the sentinels that watch it under the name ``sess``."""
+        """Start a primary, its replicas, and the sentinels that watch it under the name ``sess``.
+
+        The primary and the replicas get the *extra* options.
+        """
         server = self.program(f"{flavour}-server")
-        primary = self.redis(flavour)
-        followers = [self.redis(flavour, "--replicaof", f"127.0.0.1 {primary.port}") for _ in range(replicas)]
+        primary = self.redis(flavour, *extra)
+        leader = ["--replicaof", f"127.0.0.1 {primary.port}"]
+        followers = [self.redis(flavour, *extra, *leader) for _ in range(replicas)]
         watchers = []
         for _ in range(sentinels):
             directory, port = self.tmp("sentinel"), free_port(_CLUSTER_PORT_MAX)
@@ -265,10 +292,14 @@ class Services(contextlib.ExitStack):
             watchers.append(self.start("sentinel", [server, config, "--sentinel"], port, directory))
         return primary, followers, watchers
 
-    def cluster(self, flavour: str = "redis", masters: int = 3, replicas: int = 1) -> list[Server]:
-        """Start a cluster of that many masters, each with that many replicas; return all the nodes."""
+    def cluster(self, flavour: str = "redis", *extra: object, masters: int = 3, replicas: int = 1) -> list[Server]:
+        """Start a cluster of that many masters, each with that many replicas; return all the nodes.
+
+        Every node gets the *extra* options.
+        """
         client = self.program(f"{flavour}-cli")
         options = ["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", 1000]
+        options += extra
         nodes = [self.redis(flavour, *options, "--cluster-port", free_port()) for _ in range(masters * (1 + replicas))]
         addresses = [f"127.0.0.1:{node.port}" for node in nodes]
         create = [client, "--cluster", "create", *addresses, "--cluster-replicas", str(replicas), "--cluster-yes"]
@@ -337,6 +368,15 @@ class Services(contextlib.ExitStack):
 
         command = [server, "--no-defaults", data, *where, *how, *cheap]
         return self.start("mariadb", command, port, directory, user, ready)
+
+
+def _has_ended(pid: int) -> bool:
+    """Return whether no such process runs, though it may wait for its parent to take notice."""
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
+    except OSError:
+        return True
+    return after_name.split()[0] in ("Z", "X")
 
 
 def _as_user(user: str | None) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def test_every_counter_is_exact_and_nobody_sees_another(
         if worker_class == "gevent":
             # Loaded before gevent patches it, Django would share one database connection among all greenlets.
             settings = "from gevent import monkey\nmonkey.patch_all()\n"
-    options = ["--workers=2", "--preload", f"--worker-class={worker_class}", "--threads=4"]
+    options = ["--workers=2", "--preload", *worker_options(worker_class)]
     halfway = threading.Semaphore(0)
 
     with gunicorn(app, *options, directory=directory, home=tmp_path, settings=settings, **environment) as server:
@@ -308,13 +308,18 @@ def browser(
         yield browser
 
 
+def worker_options(worker_class: str) -> list[str]:
+    # With more than one thread gunicorn makes a sync worker a gthread one.
+    return [f"--worker-class={worker_class}", f"--threads={1 if worker_class == 'sync' else 4}"]
+
+
 def server_of_kind(kind: str, home: Path, require: Require) -> AbstractContextManager[Server]:
     environment = probe_environment(home)
     if kind.startswith("gunicorn-"):
         worker_class = kind.removeprefix("gunicorn-")
         if worker_class == "gevent":
             require.module("gevent", install="pip install 'gunicorn[gevent]'")
-        options = ["--workers=2", "--threads=4", f"--worker-class={worker_class}"]
+        options = ["--workers=2", *worker_options(worker_class)]
         return gunicorn(APP, *options, directory=EXAMPLES, home=home, **environment)
     match kind:
         case "waitress":

@@ -24,7 +24,6 @@ import pytest
 from client import client_of, session_app, views_app
 from services import Server, Services, free_port
 
-from wsgi_session import Lifetime
 from wsgi_session.errors import ConfigError, NotSupported, StoreUnavailable
 from wsgi_session.events import CookieRejected, Dispatcher, Event, SessionExpired
 from wsgi_session.stores import SupportsScan, SupportsSweep, SupportsUserIndex
@@ -724,31 +723,6 @@ def test_round_trips(one: Server, store: MemcachedStore, clock: FakeClock) -> No
     clock.advance(timedelta(seconds=LIFE_S))
     assert cost(partial(store.update, key, new_record(clock), version=version)) == 0
     assert cost(partial(store.delete, key, version=version)) == 0
-
-
-@pytest.mark.server
-def test_round_trips_of_requests(one: Server, store: MemcachedStore, clock: FakeClock) -> None:
-    """A request costs nothing if it leaves the session alone, 1 to read, 2 to write, 1 to begin; a touch adds 2."""
-    app = views_app(
-        untouched=lambda session: None,
-        read=lambda session: session.get("hits"),
-        write=lambda session: session.increment("hits"),
-    )
-    client = client_of(app, store, clock=clock, lifetime=Lifetime())
-
-    def cost(path: str) -> int:
-        before = commands_at(one)
-        assert client.get(path).status == 200
-        return commands_at(one) - before
-
-    assert cost("/untouched") == 0
-    assert cost("/read") == 0
-    assert cost("/write") == 1
-    assert cost("/untouched") == 0
-    assert cost("/read") == 1
-    assert cost("/write") == 2
-    clock.advance(timedelta(minutes=30))
-    assert cost("/read") == 3
 
 
 # --- races -----------------------------------------------------------------------------------------------------------
