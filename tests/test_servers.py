@@ -328,6 +328,7 @@ def server_of_kind(kind: str, home: Path, require: Require) -> AbstractContextMa
         case "granian":
             require.module("granian", install="pip install granian")
             where = ["--interface=wsgi", "--host=127.0.0.1", "--port={port}", "--workers=2", "--blocking-threads=4"]
+            where.append("--workers-kill-timeout=5s")  # now and then one does not stop by itself
             command = [sys.executable, "-m", "granian", *where, APP]
         case _:
             uwsgi = require.program("uwsgi", install="pip install pyuwsgi")

@@ -23,8 +23,8 @@ from services import Server, Services, free_port
 from wsgi_session.errors import ConfigError, StoreUnavailable
 from wsgi_session.events import Dispatcher, Event, StoreFailed
 from wsgi_session.record import Record
-from wsgi_session.stores import sql
-from wsgi_session.stores.sql import SQLStore, ddl, make_sql_store
+from wsgi_session.stores.sql import SQLStore, database, ddl, make_sql_store
+from wsgi_session.stores.sql import engine as engines
 from wsgi_session.testing import FakeClock, StoreContract
 from wsgi_session.testing.abilities import AbilityPromises
 from wsgi_session.testing.hooks import LIFE_S, new_key, new_record, read
@@ -890,10 +890,10 @@ def test_what_a_child_process_does_first(make: Make, url: str, clock: FakeClock)
     store.create(key, new_record(clock))
     inherited = engine.pool
 
-    sql._forget_parent()
+    database._forget_parent()
 
     assert engine.pool is not inherited
-    assert inherited in sql._inherited
+    assert inherited in database._inherited
     assert store.load(key) is not None
     engine.dispose()
     inherited.dispose()
@@ -902,9 +902,9 @@ def test_what_a_child_process_does_first(make: Make, url: str, clock: FakeClock)
 def test_a_system_without_fork() -> None:
     """Windows has no fork, and needs nothing done after it."""
     program = (
-        "import os, sys, wsgi_session.stores.sql\n"
-        "del os.register_at_fork, sys.modules['wsgi_session.stores.sql']\n"
-        "import wsgi_session.stores.sql"
+        "import os, sys, wsgi_session.stores.sql.database\n"
+        "del os.register_at_fork, sys.modules['wsgi_session.stores.sql.database']\n"
+        "import wsgi_session.stores.sql.database"
     )
 
     subprocess.run([sys.executable, "-c", program], check=True)
@@ -1021,5 +1021,5 @@ def test_a_urls_own_timeouts_stay() -> None:
     """What the URL says to the driver is not overruled: some proxies accept no options at connect."""
     url = sa.make_url("postgresql+psycopg://host/db?options=-cx&connect_timeout=7")
 
-    assert sql._connect_args(url, 2.0) == {}
-    assert set(sql._connect_args(url.set(query={}), 2.0)) == {"connect_timeout", "options"}
+    assert engines._connect_args(url, 2.0) == {}
+    assert set(engines._connect_args(url.set(query={}), 2.0)) == {"connect_timeout", "options"}

@@ -12,10 +12,18 @@ credentials in the text. Third-party stores prove all of it with :class:`wsgi_se
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
-from ..events import Dispatcher
+from ..events import CookieRejected, Dispatcher, SessionExpired
 from ..record import Record
 
-__all__ = ["ReportsEvents", "Store", "SupportsScan", "SupportsSweep", "SupportsUserIndex"]
+__all__ = [
+    "EXPIRY_GRACE_S",
+    "ReportsEvents",
+    "Store",
+    "SupportsScan",
+    "SupportsSweep",
+    "SupportsUserIndex",
+    "live_record",
+]
 
 EXPIRY_GRACE_S = 300.0
 """Only rows that expired longer ago than this are removed: the clocks of two hosts differ. In seconds."""
@@ -112,3 +120,17 @@ class ReportsEvents(Protocol):
     """A store that has something to report, such as a damaged record; the manager hands it where to."""
 
     events: Dispatcher
+
+
+def live_record(key: str, record: Record | None, *, now: float, events: Dispatcher) -> Record | None:
+    """Return what was found under *key* if it is live; *record* is ``None`` where its bytes cannot be read.
+
+    What is not returned is reported to *events*.
+    """
+    if record is None:
+        events.emit(CookieRejected, id=key, reason="unreadable")
+    elif record.expires_at <= now:
+        events.emit(SessionExpired, id=key)
+    else:
+        return record
+    return None

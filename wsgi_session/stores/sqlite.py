@@ -14,9 +14,9 @@ from urllib.parse import quote
 from weakref import WeakSet
 
 from ..errors import ConfigError, StoreUnavailable
-from ..events import CookieRejected, Dispatcher, SessionExpired
+from ..events import Dispatcher
 from ..record import Record
-from .base import EXPIRY_GRACE_S
+from .base import EXPIRY_GRACE_S, live_record
 
 __all__ = ["SQLiteStore"]
 
@@ -122,14 +122,7 @@ class SQLiteStore:
         row = self._one(_SELECT + "WHERE key = ?", (key,))
         if row is None:
             return None
-        record = _record(row)
-        if record is None:
-            self.events.emit(CookieRejected, id=key, reason="unreadable")
-        elif record.expires_at <= self._clock():
-            self.events.emit(SessionExpired, id=key)
-        else:
-            return record
-        return None
+        return live_record(key, _record(row), now=self._clock(), events=self.events)
 
     def create(self, key: str, record: Record) -> bool:
         """Insert *record*, unless *key* exists; now and then remove some expired rows."""

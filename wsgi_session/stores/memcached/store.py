@@ -13,9 +13,9 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote
 
 from ...errors import ConfigError, StoreUnavailable
-from ...events import CookieRejected, Dispatcher, SessionExpired
+from ...events import Dispatcher
 from ...record import Record
-from ..base import EXPIRY_GRACE_S
+from ..base import EXPIRY_GRACE_S, live_record
 from ..packed import packed, unpacked
 from .server import PREFIX, Server, import_driver, options_of
 
@@ -92,14 +92,7 @@ class MemcachedStore:
         found = self._server_of(key).gets(key)
         if found is None:
             return None
-        record = _record(key, *found)
-        if record is None:
-            self.events.emit(CookieRejected, id=key, reason="unreadable")
-        elif record.expires_at <= self._clock():
-            self.events.emit(SessionExpired, id=key)
-        else:
-            return record
-        return None
+        return live_record(key, _record(key, *found), now=self._clock(), events=self.events)
 
     def create(self, key: str, record: Record) -> bool:
         """Insert *record*, unless *key* exists."""

@@ -18,9 +18,9 @@ from typing import Any, Final
 from urllib.parse import SplitResult, urlencode
 
 from ...errors import ConfigError, StoreUnavailable
-from ...events import CookieRejected, Dispatcher, SessionExpired, logger
+from ...events import Dispatcher, logger
 from ...record import Record
-from ..base import EXPIRY_GRACE_S
+from ..base import EXPIRY_GRACE_S, live_record
 from ..packed import JUDGED_BYTES, LIMITS, MAX_VALUE_BYTES, VERSION_BYTES, is_live, is_newer, packed, unpacked
 from .address import engine_of_client, engine_of_url, options_of
 from .engine import Engine, Node, Watch
@@ -108,14 +108,7 @@ class RedisStore:
         value = self._ask(key, *_value_of(self._name(key)))
         if value == b"":
             return None
-        record = None if value is None else unpacked(key, value)
-        if record is None:
-            self.events.emit(CookieRejected, id=key, reason="unreadable")
-        elif record.expires_at <= self._clock():
-            self.events.emit(SessionExpired, id=key)
-        else:
-            return record
-        return None
+        return live_record(key, None if value is None else unpacked(key, value), now=self._clock(), events=self.events)
 
     def create(self, key: str, record: Record) -> bool:
         """Insert *record*, unless *key* exists."""

@@ -1,0 +1,182 @@
+"""Engines, made from a URL or handed in, with time-outs that hold."""
+
+import math
+import time
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, Final
+
+from ...errors import ConfigError
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+__all__ = ["dialect_of", "engine_of", "require_sqlalchemy", "server_of", "url_of"]
+
+# The databases that have an extra of this package, with its driver: for a URL that names none.
+_DRIVERS: Final = {
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+}
+_EXTRAS: Final = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql"}
+
+# A call takes about a millisecond: to wait for one of a few connections is cheaper than to open one more.
+_POOL_SIZE: Final = 8
+_POOL_RECYCLE_S: Final = 1800
+
+
+def require_sqlalchemy() -> None:
+    """Raise ``ConfigError`` if it is not installed."""
+    try:
+        import sqlalchemy  # noqa: F401  only whether it is there
+    except ModuleNotFoundError:
+        raise _missing("SQLAlchemy", "sql") from None
+
+
+def url_of(text: "sa.URL | str") -> "sa.URL":
+    """Return the parsed URL, with the driver of our extra if it names none."""
+    import sqlalchemy.exc
+
+    try:
+        url = sqlalchemy.make_url(text)
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        # The URL itself may hold a password: it is not told.
+        raise ConfigError(
+            "SQLStore got no valid URL; write it as in 'postgresql+psycopg://user:password@host/database', and "
+            "special characters of the password as in '%40'."
+        ) from None
+    return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+
+
+def dialect_of(url: "sa.URL") -> "sa.Dialect":
+    """Return how the database that *url* names speaks."""
+    import sqlalchemy.exc
+
+    try:
+        return url.get_dialect()()
+    except sqlalchemy.exc.NoSuchModuleError:
+        raise _unknown(url) from None
+
+
+def server_of(url: "sa.URL") -> str:
+    """Return what errors call the database: no user, no password, no options."""
+    if url.get_backend_name() == "sqlite":
+        return f"the SQLite database {url.database!r}"
+    where = url.host if url.port is None else f"{url.host}:{url.port}"
+    return f"the {url.get_backend_name()} server" + (f" {where}" if url.host else "")
+
+
+def engine_of(given: object, timeout: float) -> "tuple[sa.Engine, bool]":
+    """Return the engine, and whether it is ours."""
+    import sqlalchemy as sa
+
+    if isinstance(given, sa.Engine):
+        if isinstance(given.pool, sa.StaticPool | sa.SingletonThreadPool):
+            raise ConfigError(
+                f"SQLStore cannot use an Engine whose {type(given.pool).__name__} lends one connection to several "
+                "callers: their transactions would mix. Give it an Engine with a QueuePool or a NullPool, or a URL."
+            )
+        return given, False
+    if not isinstance(given, str | sa.URL):
+        raise ConfigError(f"SQLStore takes a SQLAlchemy URL or an Engine, got {type(given).__name__}.")
+    return _new_engine(url_of(given), timeout), True
+
+
+def _new_engine(url: "sa.URL", timeout: float) -> "sa.Engine":
+    import sqlalchemy as sa
+    import sqlalchemy.exc
+
+    backend = url.get_backend_name()
+    if backend == "sqlite" and url.database in (None, "", ":memory:"):
+        raise ConfigError("SQLStore needs a database in a file. For sessions in memory use MemoryStore or memory://.")
+    options: dict[str, Any] = {"poolclass": sa.NullPool}  # SQLite opens a file faster than a pool can be kept right
+    if backend != "sqlite":
+        options = {
+            "pool_size": _POOL_SIZE,
+            "max_overflow": 0,
+            "pool_timeout": timeout,
+            "pool_recycle": _POOL_RECYCLE_S,
+            "pool_use_lifo": True,
+        }
+    try:
+        engine = sa.create_engine(
+            url,
+            isolation_level="AUTOCOMMIT",
+            skip_autocommit_rollback=True,
+            pool_reset_on_return=None,
+            hide_parameters=True,
+            connect_args=_connect_args(url, timeout),
+            **options,
+        )
+    except sqlalchemy.exc.NoSuchModuleError:
+        raise _unknown(url) from None
+    except ModuleNotFoundError as error:
+        raise _missing(f"the module {error.name!r}", _EXTRAS.get(backend, "sql")) from None
+    if engine.dialect.driver == "psycopg":
+        _limit_answers(engine, timeout)
+    return engine
+
+
+def _connect_args(url: "sa.URL", timeout: float) -> dict[str, Any]:
+    """Return the driver's own time-outs; what the URL says of them stays."""
+    seconds = math.ceil(timeout)
+    arguments: dict[str, Any] = {}
+    match url.get_backend_name(), url.get_driver_name():
+        case "postgresql", "psycopg" | "psycopg2":
+            # Somebody's default of "serializable" would turn a lost race into an error.
+            limits = f"-c statement_timeout={int(timeout * 1000)} -c default_transaction_isolation=read\\ committed"
+            arguments = {"connect_timeout": seconds, "options": limits}
+        case "mysql" | "mariadb", "pymysql" | "mysqldb" as driver:
+            each = timeout if driver == "pymysql" else seconds
+            # Strict: too long a text is an error, and never cut off in silence.
+            command = f"SET SESSION sql_mode = 'STRICT_ALL_TABLES', innodb_lock_wait_timeout = {seconds}"
+            arguments = {"connect_timeout": each, "read_timeout": each, "write_timeout": each, "init_command": command}
+        case "sqlite", _:
+            arguments = {"timeout": timeout}
+    return {name: value for name, value in arguments.items() if name not in url.query}
+
+
+def _limit_answers(engine: "sa.Engine", timeout: float) -> None:
+    """Make psycopg give up an answer after *timeout* seconds: by itself it waits for as long as the server is up."""
+    import sqlalchemy.event
+
+    driver: Any = engine.dialect.dbapi
+
+    def limited(steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        # What psycopg waits for, and now and then the word that nothing has come yet.
+        deadline = time.monotonic() + timeout
+        ready = None
+        while True:
+            try:
+                wish = steps.send(ready)
+            except StopIteration as end:
+                return end.value
+            ready = yield wish
+            if not ready and time.monotonic() >= deadline:
+                raise TimeoutError
+
+    class Connection(driver.Connection):  # type: ignore[misc]  # the class is known at run time only
+        def wait(self, gen: Generator[Any, Any, Any], *args: Any, **kwargs: Any) -> Any:
+            try:
+                return super().wait(limited(gen), *args, **kwargs)
+            except TimeoutError:
+                self.close()  # the answer may still come, and would be taken for that to another question
+                raise driver.OperationalError(f"no answer within {timeout} s") from None
+
+    @sqlalchemy.event.listens_for(engine, "do_connect")
+    def connect(_dialect: Any, _record: Any, args: Any, kwargs: Any) -> Any:
+        return Connection.connect(*args, **kwargs)
+
+
+def _missing(what: str, extra: str) -> ConfigError:
+    return ConfigError(
+        f'SQLStore needs {what}, which is not installed: run python -m pip install "wsgi-session[{extra}]".'
+    )
+
+
+def _unknown(url: "sa.URL") -> ConfigError:
+    return ConfigError(
+        f"SQLAlchemy knows no database {url.drivername!r}; write the URL as in "
+        "'postgresql+psycopg://user:password@host/database'."
+    )

@@ -1,0 +1,163 @@
+"""The tables: what they look like, and how they are made."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from ...errors import ConfigError, StoreUnavailable
+from .engine import server_of
+
+__all__ = ["Schema"]
+
+SCHEMA_TABLE: Final = "wsgi_session_schema"
+SCHEMA_VERSION: Final = 1
+
+_TABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+_MAX_NAME: Final = 63  # PostgreSQL's limit
+
+_BINARY: Final[dict[str, Any]] = {"charset": "utf8mb4", "collation": "utf8mb4_bin"}
+_INNODB: Final[dict[str, Any]] = {"mysql_engine": "InnoDB", "mariadb_engine": "InnoDB"}
+_HEXADECIMAL: Final = sa.String(64).with_variant(mysql.VARCHAR(64, **_BINARY), "mysql", "mariadb")
+_TEXT: Final = (
+    sa.Unicode(255)
+    .with_variant(sa.Text(), "postgresql", "sqlite")
+    .with_variant(mysql.TEXT(**_BINARY), "mysql", "mariadb")
+)
+# MySQL's BLOB ends one byte before 64 KiB.
+_BLOB: Final = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
+# SQLite counts up an INTEGER PRIMARY KEY, and nothing else.
+_NUMBER: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+class Schema:
+    """A table of sessions with its indexes, and the table that tells the version of both.
+
+    Raises:
+        ConfigError: The name of the table is not allowed.
+    """
+
+    def __init__(self, table: str) -> None:
+        if not isinstance(table, str) or not _TABLE_NAME.fullmatch(table) or table == SCHEMA_TABLE:
+            raise ConfigError(
+                "SQLStore.table must be of letters, digits and underscores, not begin with a digit, be at most "
+                f"{_MAX_NAME} characters long, and not {SCHEMA_TABLE!r}; got {table!r}."
+            )
+        metadata = sa.MetaData()
+        self.sessions = _new_sessions(table, metadata)
+        self._versions = sa.Table(
+            SCHEMA_TABLE,
+            metadata,
+            sa.Column("table_name", sa.String(_MAX_NAME), primary_key=True),
+            sa.Column("version", sa.Integer(), nullable=False),
+            **_INNODB,
+        )
+        self._version = sa.select(self._versions.c.version).where(self._versions.c.table_name == table)
+        self._entry = sa.insert(self._versions).values(table_name=table, version=SCHEMA_VERSION)
+        c = self.sessions.c
+        is_known = c.user_id.is_not(None)
+        self._indexes = (
+            sa.Index(_index_name(table, "expires_at"), c.expires_at),
+            sa.Index(
+                _index_name(table, "user_id"),
+                c.user_id,
+                postgresql_where=is_known,
+                sqlite_where=is_known,
+                mysql_length=191,
+                mariadb_length=191,
+            ),
+        )
+
+    def ddl(self, dialect: sa.Dialect) -> str:
+        """Return the statements that make all of it."""
+        statements = [statement.compile(dialect=dialect) for statement, *_ in self._parts()]
+        statements.append(self._entry.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+        text = ";\n\n".join(str(statement).strip() for statement in statements)
+        return "".join(f"{line.rstrip()}\n" for line in f"{text};".expandtabs(4).splitlines())
+
+    def prepare(self, connection: sa.Connection, *, create: bool) -> None:
+        """Check that all of it is there; if not, make it if *create* says so.
+
+        Raises:
+            StoreUnavailable: It is not there, or of another version.
+        """
+        version = self._version_in(connection)
+        if version is None and create:
+            self._make(connection)
+            version = self._version_in(connection)
+        if version is None:
+            raise StoreUnavailable(
+                f"{server_of(connection.engine.url)} has no table {self.sessions.name!r} for sessions. Create it with "
+                "the statements that `wsgi-session ddl` prints, or let SQLStore do it with create=True."
+            )
+        if version != SCHEMA_VERSION:
+            raise StoreUnavailable(
+                f"the table {self.sessions.name!r} of {server_of(connection.engine.url)} has schema version {version}, "
+                f"this release of wsgi_session knows version {SCHEMA_VERSION}. Upgrade wsgi_session, or give it "
+                "another table."
+            )
+
+    def _version_in(self, connection: sa.Connection) -> int | None:
+        """Return the version of what is there, or ``None`` where it is not complete."""
+        if not all(_is_there(connection, table.name) for table in (self._versions, self.sessions)):
+            return None
+        version = connection.execute(self._version).scalar()
+        return None if version is None else int(version)
+
+    def _make(self, connection: sa.Connection) -> None:
+        """Make what is missing. Other workers may do the same at this moment: it need not be this one."""
+        for statement, *names in self._parts():
+            if _is_there(connection, *names):
+                continue
+            try:
+                connection.execute(statement)
+            except DBAPIError:
+                if not _is_there(connection, *names):
+                    raise
+        # Last: it says that all the rest is there.
+        with suppress(IntegrityError):
+            connection.execute(self._entry)
+
+    def _parts(self) -> Iterator[tuple[Any, ...]]:
+        """Yield each statement that makes something, with the table that it makes, or the table and the index."""
+        yield CreateTable(self.sessions), self.sessions.name
+        for index in self._indexes:
+            yield CreateIndex(index), self.sessions.name, index.name
+        yield CreateTable(self._versions), self._versions.name
+
+
+def _new_sessions(table: str, metadata: sa.MetaData) -> sa.Table:
+    return sa.Table(
+        table,
+        metadata,
+        # IDENTITY: unlike the sequence of a BIGSERIAL it needs no GRANT of its own.
+        sa.Column("id", _NUMBER, sa.Identity(), primary_key=True),
+        sa.Column("session_key", _HEXADECIMAL, nullable=False, unique=True),
+        sa.Column("data", _BLOB, nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("seen_at", sa.Double(), nullable=False),
+        sa.Column("expires_at", sa.Double(), nullable=False),
+        sa.Column("authenticated_at", sa.Double()),
+        sa.Column("user_id", _TEXT),
+        sa.Column("label", _TEXT),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        **_INNODB,
+    )
+
+
+def _index_name(table: str, column: str) -> str:
+    name = f"{table}_{column}"
+    if len(name) <= _MAX_NAME:
+        return name
+    return f"{table[:40]}_{hashlib.sha256(table.encode()).hexdigest()[:8]}_{column}"
+
+
+def _is_there(connection: sa.Connection, table: str, index: str | None = None) -> bool:
+    inspector = sa.inspect(connection)
+    return inspector.has_table(table) if index is None else inspector.has_index(table, index)

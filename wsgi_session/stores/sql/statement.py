@@ -1,0 +1,83 @@
+"""What is asked of the table of sessions."""
+
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ...codec import MAX_DATA_BYTES
+
+__all__ = ["Statements"]
+
+# Those whose INSERT can pass over a key that exists.
+_DIALECTS: Final[dict[str, Any]] = {"postgresql": postgresql, "sqlite": sqlite}
+
+
+class Statements:
+    """All statements on *table*, put together once, for at most *page_size* rows at a time; values are parameters."""
+
+    def __init__(self, table: sa.Table, dialect: str, page_size: int) -> None:
+        c = table.c
+        is_it = c.session_key == sa.bindparam("key")
+        is_same = c.version == sa.bindparam("version")
+        is_live = c.expires_at > sa.bindparam("now")
+        is_expired = c.expires_at <= sa.bindparam("until")
+        is_next = c.id > sa.bindparam("cursor")
+        is_on_page = sa.and_(is_next, c.id <= sa.bindparam("last"))
+        batch = sa.bindparam("batch", type_=sa.Integer())
+
+        times = (c.created_at, c.seen_at, c.expires_at, c.authenticated_at)
+        select = sa.select(_bounded(c.data, dialect), *times, c.user_id, c.label, c.version, c.session_key, c.id)
+        self.load = select.where(is_it)
+        self.scan = select.where(is_next).order_by(c.id).limit(page_size)
+        self.scan_user = select.where(c.user_id == sa.bindparam("user_id"))
+        self.count = sa.select(sa.func.count()).select_from(table).where(is_live)
+        self.exists = sa.select(c.id).where(is_it)
+
+        plain = {column: _new(column) for column in (c.data, c.created_at, c.authenticated_at, c.user_id, c.label)}
+        limits = {column: _later(column) for column in (c.seen_at, c.expires_at)}
+        first = {column: _new(column) for column in (*plain, *limits)}
+        first |= {c.session_key: sa.bindparam("new_key"), c.version: sa.literal(1)}
+        self.insert = _insert_if_absent(table, dialect).values(first)
+        live = sa.update(table).where(is_it, is_live)
+        self.update = live.where(is_same).values({**plain, **limits, c.version: c.version + 1})
+        self.touch = live.values(limits)
+        self.delete = sa.delete(table).where(is_it, is_live)
+        self.delete_version = self.delete.where(is_same)
+
+        self.expired = sa.select(c.id).where(is_expired).order_by(c.expires_at).limit(batch)
+        self.delete_expired = sa.delete(table).where(c.id.in_(sa.bindparam("ids")), is_expired)
+        # What another sweeper has locked is passed over. Elsewhere a list of ids keeps the locks on single rows.
+        unlocked = self.expired.with_for_update(skip_locked=True).cte("expired")
+        sweep = sa.delete(table).where(c.id.in_(sa.select(unlocked.c.id)))
+        self.sweep = sweep if dialect == "postgresql" else None
+
+        self.last = sa.select(sa.func.max(c.id))
+        self.begun = sa.select(c.id).where(c.created_at <= sa.bindparam("until")).limit(1)
+        self.page = sa.select(c.id).where(is_on_page).order_by(c.id).limit(page_size)
+        self.delete_page = sa.delete(table).where(is_on_page)
+        self.delete_live = self.delete_page.where(is_live)
+
+
+def _new(column: Any) -> Any:
+    return sa.bindparam(f"new_{column.name}", type_=column.type)
+
+
+def _later(column: Any) -> Any:
+    return sa.case((column > _new(column), column), else_=_new(column))
+
+
+def _bounded(data: Any, dialect: str) -> Any:
+    # A planted giant of more than 64 KiB is noticed, but never read. (Not every database calls it length().)
+    is_known = dialect in ("postgresql", "mysql", "mariadb", "sqlite")
+    return sa.case((sa.func.length(data) <= MAX_DATA_BYTES, data)) if is_known else data
+
+
+def _insert_if_absent(table: sa.Table, dialect: str) -> Any:
+    if dialect in _DIALECTS:
+        insert = _DIALECTS[dialect].insert(table).on_conflict_do_nothing(index_elements=[table.c.session_key])
+    else:
+        # Not MySQL's INSERT IGNORE, which would hide every other error, too.
+        insert = sa.insert(table)
+    # inline: nobody asks for the new id. preserve_rowcount: but for how many rows there are.
+    return insert.inline().execution_options(preserve_rowcount=True)

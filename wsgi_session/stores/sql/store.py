@@ -1,0 +1,241 @@
+"""Sessions in a table of an SQL database: the store, and what makes one from a URL."""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from ...errors import ConfigError, StoreUnavailable
+from ...events import Dispatcher, StoreFailed
+from ...record import Record
+from ..base import EXPIRY_GRACE_S, live_record
+from .engine import dialect_of, require_sqlalchemy, url_of
+from .row import record_of, values_of
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+__all__ = ["SQLStore", "ddl", "make_sql_store"]
+
+DEFAULT_TABLE: Final = "wsgi_sessions"
+
+_PAGE: Final = 500
+
+# A create removes at most _SWEEP_BATCH expired rows, and only every _SWEEP_EVERY-th does: more than are created.
+_SWEEP_EVERY: Final = 16
+_SWEEP_BATCH: Final = 64
+
+
+class SQLStore:
+    """Keeps sessions in one table of an SQL database, for any number of machines.
+
+    Each method is one statement that commits itself, on a connection of the store's own pool: never on the
+    application's connection, never in its transaction. The table is made at first use, unless it is there.
+
+    With an ``Engine`` of yours the time-outs are yours, too. On MySQL give it ``isolation_level="AUTOCOMMIT"`` and
+    ``skip_autocommit_rollback=True``, or each call costs four round trips more.
+
+    Args:
+        engine_or_url: A SQLAlchemy URL such as ``postgresql+psycopg://user:password@host/database``, or a ready
+            ``sqlalchemy.Engine``, which :meth:`close` leaves open.
+        table: The name of the table: letters, digits and underscores.
+        create: Whether to make the table where it is missing. If not, make it with what :func:`ddl` returns.
+        timeout: How long to wait for a connection, and for each answer, in seconds. PostgreSQL's drivers wait at least
+            two for a connection.
+        clock: Returns the time in Unix seconds.
+
+    Raises:
+        ConfigError: SQLAlchemy or the driver is not installed, or an option is not allowed.
+
+    .. versionadded:: 1.0
+    """
+
+    def __init__(
+        self,
+        engine_or_url: "sa.Engine | sa.URL | str",
+        *,
+        table: str = DEFAULT_TABLE,
+        create: bool = True,
+        timeout: float = 2.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 60:
+            raise ConfigError(f"SQLStore.timeout must be more than 0 and at most 60 seconds, got {timeout!r}.")
+        if not isinstance(create, bool):
+            raise ConfigError(f"SQLStore.create must be True or False, got {create!r}.")
+        require_sqlalchemy()  # the modules that need it come next, and not before
+        from .database import Database
+        from .schema import Schema
+        from .statement import Statements
+
+        schema = Schema(table)
+        self._database = Database(engine_or_url, float(timeout), partial(schema.prepare, create=create))
+        self._statements = Statements(schema.sessions, self._database.dialect, _PAGE)
+        self.events = Dispatcher(clock=clock)
+        self._table = table
+        self._clock = clock
+        self._creates = 0
+
+    def __repr__(self) -> str:
+        return f"<SQLStore in {self._table} of {self._database.server}>"
+
+    def load(self, key: str) -> Record | None:
+        """Return the live record under *key*, or ``None``."""
+        rows = self._all(self._statements.load, key=key)
+        if not rows:
+            return None
+        return live_record(key, record_of(rows[0]), now=self._clock(), events=self.events)
+
+    def create(self, key: str, record: Record) -> bool:
+        """Insert *record*, unless *key* exists; now and then remove some expired rows."""
+        is_created = self._insert(new_key=key, **values_of(record))
+        self._creates += 1
+        if self._creates % _SWEEP_EVERY == 0:
+            try:
+                self.sweep(_SWEEP_BATCH)
+            except StoreUnavailable as error:  # the record is there: what was asked for did not fail
+                self.events.emit(StoreFailed, operation="sweep", error=str(error))
+        return is_created
+
+    def update(self, key: str, record: Record, *, version: object) -> bool:
+        """Replace the record if it is live and still this *version*."""
+        values = values_of(record)
+        return self._changed(self._statements.update, key=key, version=version, now=self._clock(), **values) > 0
+
+    def touch(self, key: str, *, seen_at: float, expires_at: float) -> bool:
+        """Move the limits of a live record forward."""
+        limits = {"new_seen_at": seen_at, "new_expires_at": expires_at}
+        return self._changed(self._statements.touch, key=key, now=self._clock(), **limits) > 0
+
+    def delete(self, key: str, *, version: object = None) -> bool:
+        """Remove the record, if given only in that *version*; return whether a live one was removed."""
+        if version is None:
+            return self._changed(self._statements.delete, key=key, now=self._clock()) > 0
+        return self._changed(self._statements.delete_version, key=key, version=version, now=self._clock()) > 0
+
+    def sweep(self, limit: int) -> int:
+        """Remove at most *limit* rows that expired more than five minutes ago; return how many."""
+        until, removed = self._clock() - EXPIRY_GRACE_S, 0
+        while removed < limit:
+            batch = min(limit - removed, _PAGE)
+            swept = self._sweep(until, batch)
+            removed += swept
+            if swept < batch:
+                break
+        return removed
+
+    def scan(self) -> Iterator[tuple[str, Record]]:
+        """Yield the key and record of every live session, in the order of their creation."""
+        # A new row's id is higher than every other, so a session that rotates meanwhile moves ahead of the cursor
+        # and is met again. A page at a time: nothing is held open while the caller works.
+        cursor, is_last = 0, False
+        while not is_last:
+            page = self._all(self._statements.scan, cursor=cursor)
+            yield from self._live(page)
+            cursor, is_last = page[-1].id if page else 0, len(page) < _PAGE
+
+    def scan_user(self, user_id: str) -> Iterator[tuple[str, Record]]:
+        """Yield the key and record of every live session of *user_id*."""
+        for key, record in self._live(self._all(self._statements.scan_user, user_id=user_id)):
+            # Some databases take texts for equal that differ in case, or in spaces at the end.
+            if record.user_id == user_id:
+                yield key, record
+
+    def count(self) -> int:
+        """Return the number of live records."""
+        return int(self._all(self._statements.count, now=self._clock())[0][0])
+
+    def delete_all(self) -> int:
+        """Remove every record; return how many live ones were removed."""
+        # In pages, since one statement for millions of rows would run out of time. Again, as long as there is a session
+        # that began before the call: one may have got another key, and with it a later id. created_at survives that.
+        started_at, removed = self._clock(), 0
+        while True:
+            first, last = 0, self._all(self._statements.last)[0][0] or 0
+            while page := self._all(self._statements.page, cursor=first, last=last):
+                ids = {"cursor": first, "last": page[-1][0]}
+                removed += self._changed(self._statements.delete_live, now=self._clock(), **ids)
+                self._changed(self._statements.delete_page, **ids)
+                first = page[-1][0]
+            if not self._all(self._statements.begun, until=started_at):
+                return removed
+
+    def close(self) -> None:
+        """Close the connections that nobody uses at the moment; those of an ``Engine`` of yours stay open."""
+        self._database.close()
+
+    # --- statements --------------------------------------------------------------------------------------------------
+
+    def _all(self, statement: Any, **values: Any) -> list[Any]:
+        with self._database.connection() as connection:
+            return list(connection.execute(statement, values).fetchall())
+
+    def _changed(self, statement: Any, **values: Any) -> int:
+        with self._database.connection() as connection:
+            return int(connection.execute(statement, values).rowcount)
+
+    def _insert(self, **values: Any) -> bool:
+        import sqlalchemy.exc
+
+        with self._database.connection() as connection:
+            try:
+                return int(connection.execute(self._statements.insert, values).rowcount) > 0
+            except sqlalchemy.exc.IntegrityError:
+                # Either the key exists, or something is wrong with the table: no reason to believe the former.
+                if connection.execute(self._statements.exists, {"key": values["new_key"]}).first() is None:
+                    raise
+                return False
+
+    def _sweep(self, until: float, batch: int) -> int:
+        if self._statements.sweep is not None:
+            return self._changed(self._statements.sweep, until=until, batch=batch)
+        ids = [row[0] for row in self._all(self._statements.expired, until=until, batch=batch)]
+        return self._changed(self._statements.delete_expired, until=until, ids=ids) if ids else 0
+
+    def _live(self, rows: list[Any]) -> Iterator[tuple[str, Record]]:
+        now = self._clock()
+        for row in rows:
+            record = record_of(row)
+            if record is not None and record.expires_at > now:
+                yield row.session_key, record
+
+
+def ddl(url_or_dialect: str, *, table: str = DEFAULT_TABLE) -> str:
+    """Return the statements that make the tables, for an administrator to run: see ``create=False``.
+
+    Args:
+        url_or_dialect: A store URL, or the name of a database as in one: ``"postgresql"``, ``"mysql"``, ``"mariadb"``.
+        table: The name of the table, as for :class:`SQLStore`.
+
+    Raises:
+        ConfigError: SQLAlchemy is not installed or does not know the database, or *table* is not allowed.
+
+    .. versionadded:: 1.0
+    """
+    require_sqlalchemy()
+    from .schema import Schema
+
+    url = url_or_dialect if "://" in url_or_dialect else f"{url_or_dialect}://"
+    return Schema(table).ddl(dialect_of(url_of(url)))
+
+
+def make_sql_store(url: str, clock: Callable[[], float] = time.time) -> SQLStore:
+    """Return the store that a URL names; its options ``table``, ``create`` and ``timeout`` are not for the driver.
+
+    Raises:
+        ConfigError: The URL, or what it asks for, is not allowed.
+    """
+    require_sqlalchemy()
+    parsed = url_of(url)
+    switch = {"true": True, "false": False}
+    known: dict[str, Callable[[str], Any]] = {"table": str, "create": switch.__getitem__, "timeout": float}
+    options = {}
+    for name, texts in parsed.normalized_query.items():
+        if name not in known:
+            continue  # the driver's
+        try:
+            (text,) = texts
+            options[name] = known[name](text)
+        except (ValueError, KeyError):
+            raise ConfigError(f"option {name!r} in a store URL for SQL is wrong or repeated: {texts!r}.") from None
+    return SQLStore(parsed.difference_update_query(known), clock=clock, **options)
