@@ -28,13 +28,19 @@ autodoc_typehints_description_target = "documented_params"
 nitpick_ignore_regex = [
     # Other projects' names are not linked: that would need the network.
     ("py:.*", r"(?!wsgi_session\b)[\w.]+\.\w+"),
-    ("py:.*", r"[a-z]\w*|Any|Callable|Path|WSGI\w+"),
+    ("py:.*", r"[a-z]\w*|Any|Callable|Path|StartResponse|WSGI\w+"),
     # A type variable is nowhere documented.
     ("py:.*", r"(.*\.)?[A-Z]"),
 ]
 
 # A name is defined in one of the house's rooms and documented at the door where users import it.
-PUBLIC_MODULES = ("wsgi_session", "wsgi_session.errors", "wsgi_session.stores", "wsgi_session.testing")
+PUBLIC_MODULES = (
+    "wsgi_session",
+    "wsgi_session.errors",
+    "wsgi_session.stores",
+    "wsgi_session.csrf",
+    "wsgi_session.testing",
+)
 
 
 def link_to_the_public_name(app, env, node, contnode):

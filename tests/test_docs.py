@@ -13,7 +13,13 @@ from wsgi_session import Event
 
 ROOT = Path(__file__).parents[1]
 
-PUBLIC_MODULES = ("wsgi_session", "wsgi_session.errors", "wsgi_session.stores", "wsgi_session.testing")
+PUBLIC_MODULES = (
+    "wsgi_session",
+    "wsgi_session.errors",
+    "wsgi_session.stores",
+    "wsgi_session.csrf",
+    "wsgi_session.testing",
+)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EVENTS = [kind for kind in vars(wsgi_session).values() if isinstance(kind, type) and issubclass(kind, Event)]
 

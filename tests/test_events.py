@@ -18,6 +18,7 @@ KINDS = [kind for kind in vars(events).values() if isinstance(kind, type) and is
 PROMISED = {
     "clock_skew": logging.WARNING,
     "cookie_ambiguous": logging.WARNING,
+    "csrf_rejected": logging.WARNING,
     "created": logging.DEBUG,
     "destroyed": logging.INFO,
     "expired": logging.INFO,

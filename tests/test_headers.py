@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsgi_session.headers import Headers, add_vary_cookie, has_cookie, is_never_shared, replace_cookie
+from wsgi_session.headers import (
+    Headers,
+    add_vary,
+    add_vary_cookie,
+    has_cookie,
+    is_never_shared,
+    keep_unshared,
+    keep_unstored,
+    replace_cookie,
+)
 
 NAME = "__Host-session"
 OURS = f"{NAME}=token; Path=/; Secure"
@@ -212,3 +221,31 @@ def test_any_iterable_of_headers_will_do() -> None:
     """Also one that can be read only once."""
     assert is_never_shared(iter([("Vary", "cookie")]))
     assert not is_never_shared(iter([]))
+
+
+@given(header_lists)
+def test_what_no_cache_may_keep(headers: Headers) -> None:
+    """No shared one, or none at all; twice is once."""
+    unshared, unstored = keep_unshared(headers), keep_unstored(headers)
+
+    assert is_never_shared(unshared)
+    assert values(unstored, "cache-control") == ["no-store"]
+    assert (keep_unshared(unshared), keep_unstored(unstored)) == (unshared, unstored)
+    assert [header for header in headers if header[0].lower() not in RULED] == [
+        header for header in unstored if header[0].lower() not in RULED
+    ]
+
+
+@pytest.mark.parametrize(
+    ("vary", "merged"),
+    [
+        pytest.param([], ["Cookie, Origin"], id="none"),
+        pytest.param(["Accept", "X"], ["Accept, Cookie, Origin", "X"], id="others"),
+        pytest.param(["origin"], ["origin, Cookie"], id="one of them"),
+        pytest.param(["origin,COOKIE"], ["origin,COOKIE"], id="both"),
+        pytest.param(["*"], ["*"], id="everything"),
+    ],
+)
+def test_several_names_are_added_to_vary(vary: list[str], merged: list[str]) -> None:
+    """Those that are missing, to the first header that there is."""
+    assert values(add_vary([("Vary", value) for value in vary], "Cookie", "Origin"), "vary") == merged

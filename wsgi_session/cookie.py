@@ -57,7 +57,8 @@ class Cookie:
             replaces the one there. Not a security boundary between applications of one host.
         domain: The domain whose subdomains get it too. ``None``: this host alone, which is safer.
         secure: Sent over https only. With ``False`` anybody on the network can read it (a WARNING is logged).
-        httponly: Hidden from scripts. With ``False`` any injected script can steal it (a WARNING is logged).
+        httponly: Hidden from scripts. With ``False`` any injected script can steal it (a WARNING is logged
+            where it is to be the session's).
         samesite: ``"Lax"``, ``"Strict"`` or ``"None"``; ``"None"`` needs ``secure``.
         partitioned: Kept apart for each top-level site (CHIPS); needs ``secure``.
         persistent: Carries ``Max-Age`` and so survives a restart of the browser. With ``False`` it is never re-sent.
@@ -107,11 +108,6 @@ class Cookie:
             logger.warning(
                 "The session cookie %r is not secure: anybody on the network can read it and take the session over. "
                 "Use Cookie(secure=False) on a developer's machine only.",
-                wire_name,
-            )
-        if not self.httponly:
-            logger.warning(
-                "The session cookie %r is readable by scripts: one injected script can take the session over.",
                 wire_name,
             )
         if self.domain is not None:

@@ -13,6 +13,7 @@ __all__ = [
     "ClockSkew",
     "CookieAmbiguous",
     "CookieRejected",
+    "CsrfRejected",
     "Dispatcher",
     "Event",
     "SaveConflict",
@@ -178,6 +179,36 @@ class StoreFailed(Event):
 
     operation: str
     error: str
+
+
+CsrfReason = Literal[
+    "cross-site",
+    "origin",
+    "referer",
+    "no origin",
+    "no session",
+    "no token",
+    "bad token",
+    "bad form",
+    "form too long",
+]
+"""Why a request was refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsrfRejected(Event):
+    """A request that would change something was refused: nothing proves that the site's own page sent it.
+
+    ``reason`` is ``"cross-site"`` (by ``Sec-Fetch-Site``), ``"origin"`` or ``"referer"`` (they name another
+    site), ``"no origin"`` (no header says where from, and one is demanded), ``"no session"``, ``"no token"``,
+    ``"bad token"`` (forged, or from before a rotation), ``"bad form"`` (the body is not the form that it claims to
+    be) or ``"form too long"`` (no token in the part of it that is looked at).
+    """
+
+    name = "csrf_rejected"
+    level = logging.WARNING
+
+    reason: CsrfReason
 
 
 class Dispatcher:

@@ -1,11 +1,22 @@
 """What our cookie does to the other headers of a response. Pure: header list in, new header list out."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-__all__ = ["Headers", "add_vary_cookie", "has_cookie", "is_never_shared", "replace_cookie"]
+__all__ = [
+    "HeadEdit",
+    "Headers",
+    "add_vary",
+    "add_vary_cookie",
+    "has_cookie",
+    "is_never_shared",
+    "keep_unshared",
+    "keep_unstored",
+    "replace_cookie",
+]
 
 Headers = list[tuple[str, str]]
+HeadEdit = Callable[[Headers], Headers]
 
 # A comma inside a quoted string does not separate directives (RFC 9111, section 5.2).
 _DIRECTIVE = re.compile(r'((?:[^,"]|"(?:[^"\\]|\\.)*"?)+)')
@@ -13,39 +24,50 @@ _DIRECTIVE = re.compile(r'((?:[^,"]|"(?:[^"\\]|\\.)*"?)+)')
 
 def add_vary_cookie(headers: Headers) -> Headers:
     """Return *headers* with ``Cookie`` among the names in ``Vary``, and everything else untouched."""
+    return add_vary(headers, "Cookie")
+
+
+def add_vary(headers: Headers, *names: str) -> Headers:
+    """Return *headers* with *names* among those in ``Vary``, and everything else untouched."""
     varied = _vary_names(headers)
-    if "*" in varied or "cookie" in varied:
+    missing = ", ".join(name for name in names if name.lower() not in varied)
+    if "*" in varied or not missing:
         return headers
     merged: Headers = []
     is_merged = False
     for name, value in headers:
         if name.lower() == "vary" and not is_merged:
             rest = value.strip(" \t,")
-            merged.append((name, f"{rest}, Cookie" if rest else "Cookie"))
+            merged.append((name, f"{rest}, {missing}" if rest else missing))
             is_merged = True
         else:
             merged.append((name, value))
-    return merged if is_merged else [*headers, ("Vary", "Cookie")]
+    return merged if is_merged else [*headers, ("Vary", missing)]
 
 
 def replace_cookie(headers: Headers, wire_name: str, set_cookie: str) -> Headers:
     """Return *headers* with *set_cookie* as the only cookie called *wire_name*, for no cache to keep.
 
     A response that hands out a session must never be handed to somebody else: ``Set-Cookie`` alone does not stop a
-    shared cache (RFC 9111, section 7.3), so anything but ``private`` or ``no-store`` becomes ``no-store``.
+    shared cache (RFC 9111, section 7.3).
     """
-    is_private = _is_private(headers)
-    kept = [
-        (name, value)
-        for name, value in headers
-        if not _is_cookie_named(wire_name, name, value)
-        and not _rules_shared_caches(name)
-        and (is_private or name.lower() != "cache-control")
+    others = [(name, value) for name, value in headers if not _is_cookie_named(wire_name, name, value)]
+    return [*keep_unshared(others), ("Set-Cookie", set_cookie)]
+
+
+def keep_unshared(headers: Headers) -> Headers:
+    """Return *headers* for no shared cache to keep: anything but ``private`` or ``no-store`` becomes ``no-store``."""
+    if not _is_private(headers):
+        return keep_unstored(headers)
+    return [(name, value) for name, value in headers if not _rules_shared_caches(name)]
+
+
+def keep_unstored(headers: Headers) -> Headers:
+    """Return *headers* for no cache at all to keep."""
+    others = [
+        (name, value) for name, value in headers if not _rules_shared_caches(name) and name.lower() != "cache-control"
     ]
-    if not is_private:
-        kept.append(("Cache-Control", "no-store"))
-    kept.append(("Set-Cookie", set_cookie))
-    return kept
+    return [*others, ("Cache-Control", "no-store")]
 
 
 def has_cookie(headers: Headers, wire_name: str) -> bool:

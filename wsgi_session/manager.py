@@ -14,7 +14,7 @@ from .cookie import MAX_AGE_S, Cookie
 from .errors import ConfigError, StoreUnavailable
 from .events import Dispatcher, Event
 from .finder import Finder
-from .headers import Headers, add_vary_cookie, has_cookie, replace_cookie
+from .headers import HeadEdit, Headers, add_vary_cookie, has_cookie, replace_cookie
 from .lifetime import Lifetime
 from .plan import Facts, Tell, make_plan
 from .registry import SessionRegistry
@@ -42,6 +42,8 @@ class Outcome:
     """The value of the ``Set-Cookie`` header to add."""
     wire_name: str = ""
     """The name of the cookie in *set_cookie*."""
+    edits: tuple[HeadEdit, ...] = field(default=(), repr=False)
+    """What paired middleware adds to the headers."""
 
     def apply(self, headers: Headers) -> Headers:
         """Return *headers* with what this outcome adds: the very same list if the session was not used."""
@@ -53,6 +55,8 @@ class Outcome:
                     "The application sets a cookie named %r itself; it gives way to the session's own.", self.wire_name
                 )
             headers = replace_cookie(headers, self.wire_name, self.set_cookie)
+        for edit in self.edits:
+            headers = edit(headers)
         return add_vary_cookie(headers)
 
 
@@ -77,6 +81,11 @@ class SessionManager:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.cookie = _checked("cookie", Cookie() if cookie is None else cookie, Cookie)
+        if not self.cookie.httponly:
+            logger.warning(
+                "The session cookie %r is readable by scripts: one injected script can take the session over.",
+                self.cookie.wire_name,
+            )
         self.lifetime = _checked("lifetime", Lifetime() if lifetime is None else lifetime, Lifetime)
         codec = JSONCodec() if codec is None else codec
         if isinstance(codec, type) or not isinstance(codec, Codec):
@@ -158,7 +167,7 @@ class SessionManager:
                 return Outcome()
         if set_cookie is not None and not is_https:
             self._warn_of_http()
-        return Outcome(is_used=True, set_cookie=set_cookie, wire_name=self.cookie.wire_name)
+        return Outcome(is_used=True, set_cookie=set_cookie, wire_name=self.cookie.wire_name, edits=session._head_edits)
 
     def head_left(self, session: Session, headers: Headers) -> None:
         """Tell *session* with which headers the response head left: they decide whether it may be used from now on."""

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .codec import Codec
 from .cookie import Cookie
@@ -17,6 +17,7 @@ from .registry import SessionRegistry
 from .session import Phase, Session
 from .stores.base import Store
 from .stores.memory import MemoryStore
+from .wrapper import Wrapper
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -28,8 +29,8 @@ __all__ = ["SessionMiddleware", "get_session"]
 
 logger = logging.getLogger("wsgi_session")
 
-# With two dots: no environ_key without a dot makes the same name.
-_COOKIE_NAMES: Final = "wsgi_session..cookie_names"
+COOKIE_NAMES: Final = "wsgi_session..cookie_names"
+"""Where in environ the names of the session cookies stand. Two dots: no environ_key without a dot makes this name."""
 
 _UNAVAILABLE_BODY: Final = b"The service is temporarily unavailable. Please try again in a moment.\n"
 _UNAVAILABLE_HEADERS: Final = (
@@ -41,7 +42,7 @@ _UNAVAILABLE_HEADERS: Final = (
 )
 
 
-class SessionMiddleware:
+class SessionMiddleware(Wrapper):
     """Gives *app* a session in ``environ["session"]``, safe by default and free when it is not used.
 
     Args:
@@ -78,14 +79,7 @@ class SessionMiddleware:
         on_event: Callable[[Event], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if not callable(app):
-            raise ConfigError(f"app must be a WSGI application, got {type(app).__name__}, which is not callable.")
-        if not isinstance(environ_key, str) or not environ_key or environ_key.startswith("HTTP_"):
-            raise ConfigError(
-                f"environ_key must be a non-empty str that no request header makes (HTTP_...), got {environ_key!r}."
-            )
-        self.app = app
-        self._environ_key = environ_key
+        super().__init__(app, environ_key)
         self._house_key = _house_key(environ_key)
         self._manager = SessionManager(
             store, secret=secret, cookie=cookie, lifetime=lifetime, codec=codec, on_event=on_event, clock=clock
@@ -94,13 +88,6 @@ class SessionMiddleware:
 
     def __repr__(self) -> str:
         return f"<SessionMiddleware around {self.app!r} with {self._manager.store!r}>"
-
-    def __getattr__(self, name: str) -> Any:
-        # Only reached for names that the middleware lacks. A copy has no "app" at first, and what Python asks of an
-        # object under special names, it asks of the middleware: the application's __deepcopy__ would copy that alone.
-        if name == "app" or name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(self.app, name)
 
     def handle(self) -> SessionRegistry:
         """Return the registry of all sessions in the store: list, count, revoke, sweep."""
@@ -115,7 +102,7 @@ class SessionMiddleware:
     def _introduce(self, session: Session, environ: "WSGIEnvironment") -> None:
         """Put *session* in *environ*, unless somebody else's is there."""
         cookie_name = self._manager.cookie.wire_name
-        cookie_names = environ.get(_COOKIE_NAMES, ())
+        cookie_names = environ.get(COOKIE_NAMES, ())
         if self._environ_key in environ or self._house_key in environ:
             former = environ.get(self._house_key)
             # A middleware that repeats a request calls again with the same environ: that session has ended.
@@ -130,7 +117,7 @@ class SessionMiddleware:
                 f"two session middlewares around one application use the cookie name {cookie_name!r}. "
                 "Give one of them another Cookie(name=...)."
             )
-        environ[_COOKIE_NAMES] = (*cookie_names, cookie_name)
+        environ[COOKIE_NAMES] = (*cookie_names, cookie_name)
         environ[self._environ_key] = environ[self._house_key] = session
         if self._is_memory and environ.get("wsgi.multiprocess"):
             self._is_memory = False

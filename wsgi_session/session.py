@@ -11,7 +11,7 @@ from .changes import Changes
 from .codec import convert, copied
 from .errors import HeadersSent, SessionError, StoreUnavailable
 from .events import Dispatcher, SessionLoaded
-from .headers import Headers, is_never_shared
+from .headers import HeadEdit, Headers, is_never_shared
 from .merge import ABSENT
 from .record import Record
 from .state import SessionState
@@ -70,6 +70,7 @@ class Session(MutableMapping[str, Any]):
     _phase = Phase.OPEN
     _head: Headers | None = None
     _is_rotation_requested = False
+    _head_edits: tuple[HeadEdit, ...] = ()
 
     def __init__(self, host: SessionHost, cookie_header: str) -> None:
         self._host = host
@@ -392,6 +393,22 @@ class Session(MutableMapping[str, Any]):
             if self._state.stored is not None:
                 self._host.events.emit(SessionLoaded, id=self._state.stored.key)
         return self._state
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether the store has the session under the id that :meth:`derive` speaks of. Reads nothing."""
+        state = self._state
+        return state is not None and state.stored is not None and not (state.is_lost or state.is_rotation_due)
+
+    def _edit_head(self, edit: HeadEdit) -> None:
+        """Let paired middleware's *edit* change the headers after the commit, once it is clear what the id is.
+
+        Only if the session was used, and once however often it is asked for; again on the headers of a restarted
+        response.
+        """
+        with self._lock:
+            if edit not in self._head_edits:
+                self._head_edits += (edit,)
 
     def _check_store(self) -> None:
         # One time-out is enough: a store that failed in this request is not asked again.

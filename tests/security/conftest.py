@@ -1,13 +1,15 @@
 """What is promised of stores is looked at over each of them, on a clock that stands still."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from forge import STORES, open_store
+from poster import Poster, poster_of
 from visitor import Visitor, visitor_of
 
-from wsgi_session.stores import Store
+from wsgi_session.stores import MemoryStore, Store
 from wsgi_session.testing import FakeClock
 
 
@@ -25,3 +27,21 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> I
 @pytest.fixture
 def visitor(store: Store, clock: FakeClock) -> Visitor:
     return visitor_of(store, clock=clock)
+
+
+@pytest.fixture
+def site(clock: FakeClock) -> Callable[..., Poster]:
+    """Make a site that checks against CSRF with the options given, and a browser that has a session there."""
+
+    def build(**csrf: Any) -> Poster:
+        poster = poster_of(MemoryStore(clock=clock), options={"clock": clock}, **csrf)
+        poster.page(lambda environ: environ["session"].set("user", "ada"))
+        return poster
+
+    return build
+
+
+@pytest.fixture
+def poster(site: Callable[..., Poster]) -> Poster:
+    """A browser that has a session at a site with the default options."""
+    return site()

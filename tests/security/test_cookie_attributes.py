@@ -13,6 +13,7 @@ from forge import NAME, cookie, make_token, mint, spied, value_of
 
 from wsgi_session import Cookie, Lifetime
 from wsgi_session.errors import ConfigError
+from wsgi_session.manager import SessionManager
 from wsgi_session.stores import MemoryStore
 from wsgi_session.testing import FakeClock
 
@@ -275,7 +276,7 @@ def test_sec_25_the_neighbours_of_what_is_refused(options: dict[str, Any], wire_
 )
 def test_sec_25_a_weaker_cookie_warns(options: dict[str, Any], word: str, caplog: pytest.LogCaptureFixture) -> None:
     """What weakens the cookie is possible, and said once while the application starts."""
-    Cookie(**options)
+    SessionManager("memory://", secret=SECRET, cookie=Cookie(**options))
 
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert word in caplog.text
@@ -283,8 +284,8 @@ def test_sec_25_a_weaker_cookie_warns(options: dict[str, Any], word: str, caplog
 
 def test_sec_25_the_default_cookie_warns_of_nothing(caplog: pytest.LogCaptureFixture) -> None:
     """Nor is there anything to say of a cookie with a path, or of a stricter one."""
-    Cookie()
-    Cookie(path="/app", samesite="Strict")
+    for harmless in (Cookie(), Cookie(path="/app", samesite="Strict")):
+        SessionManager("memory://", secret=SECRET, cookie=harmless)
 
     assert caplog.records == []
 

@@ -1,0 +1,280 @@
+"""Refuses requests that would change something unless the site's own page sent them. Stands inside the session's."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from ..cookie import Cookie
+from ..errors import ConfigError, HeadersSent, StoreUnavailable
+from ..events import CsrfReason, CsrfRejected
+from ..headers import Headers, add_vary, keep_unshared, keep_unstored, replace_cookie
+from ..middleware import COOKIE_NAMES, get_session
+from ..session import Session
+from ..wrapper import Wrapper
+from .exempt import Exemptions
+from .form import peek_field
+from .options import checked_cookie, checked_field, checked_header, checked_list, require_options
+from .origin import Origins, Source
+from .token import is_token_of, make_masked_token
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+
+
+__all__ = ["CSRFMiddleware", "csrf_field", "csrf_token"]
+
+# RFC 9110, section 9.2.1, without TRACE: the list says what is safe, so that what it does not know is checked.
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+# With two dots: no environ_key without a dot makes the same name.
+_PAIR: Final = "wsgi_session..csrf."
+
+_REFUSED_BODY: Final = b"This request was refused. Please go back, reload the page and try again.\n"
+_REFUSED_HEADERS: Final = (
+    ("Content-Type", "text/plain; charset=utf-8"),
+    ("Content-Length", str(len(_REFUSED_BODY))),
+    ("X-Content-Type-Options", "nosniff"),
+)
+
+
+class CSRFMiddleware(Wrapper):
+    """Refuses requests to *app* that would change something, unless the site's own page sent them.
+
+    Place it inside: ``SessionMiddleware(CSRFMiddleware(app), ...)``. Every method but ``GET``, ``HEAD`` and
+    ``OPTIONS`` is checked, first by ``Sec-Fetch-Site``, then by ``Origin`` (``Referer`` only without it), then by
+    the token; what is there must pass. A request that is refused gets a 403 and does not reach *app*.
+
+    Args:
+        app: Any WSGI application. Its attributes stay reachable through the middleware.
+        trusted_origins: Other origins whose pages may send requests, with a token all the same: full ones such as
+            ``"https://shop.example.com"``, or ``"https://*.example.com"`` for every host below ``example.com``.
+        public_origins: The origins that this site has for browsers. Default: scheme and ``Host`` of the request.
+        exempt: What is not checked: ``"/hooks/pay"`` that path alone, ``"/hooks/"`` it and all below it,
+            ``"POST /hooks/pay"`` that method only; from the server's root, ``SCRIPT_NAME`` included. A path that
+            could be read in two ways is checked.
+        header_name: The request header that carries a script's token. If it is there, the body is not looked at.
+        field_name: The form field that carries a form's token.
+        cookie: Also puts the token into this cookie, for scripts to send back in the header; never read as a token.
+            ``Cookie(name="csrf", httponly=False, samesite="Strict")``; it ends with the browser's session.
+        mode: ``"token"``; or ``"fetch-metadata"``, which demands no token and relies on the browser's headers.
+        strict_origin: Refuse requests that have neither ``Origin`` nor ``Referer``, as those of programs have.
+        max_form_bytes: How much of a form is looked at for the field. A token in the header needs none of it.
+        report_only: Only tell, by the event; refuse nothing, also when the store does not answer.
+        on_reject: Answers instead of the generic 403, as ``on_reject(environ, start_response, reason)``; its answer
+            is made uncacheable. The reasons are those of :class:`~wsgi_session.CsrfRejected`.
+        environ_key: The ``environ_key`` of the session middleware.
+
+    Raises:
+        ConfigError: An option is not allowed; the text names the option and the remedy. Also on the first request if
+            there is no session middleware around, or *cookie* has the name of its cookie.
+
+    .. versionadded:: 1.0
+    """
+
+    def __init__(
+        self,
+        app: "WSGIApplication",
+        *,
+        trusted_origins: Sequence[str] = (),
+        public_origins: Sequence[str] = (),
+        exempt: Sequence[str] = (),
+        header_name: str = "X-CSRF-Token",
+        field_name: str = "csrf_token",
+        cookie: Cookie | None = None,
+        mode: Literal["token", "fetch-metadata"] = "token",
+        strict_origin: bool = False,
+        max_form_bytes: int = 65536,
+        report_only: bool = False,
+        on_reject: "Callable[[WSGIEnvironment, StartResponse, str], Iterable[bytes]] | None" = None,
+        environ_key: str = "session",
+    ) -> None:
+        super().__init__(app, environ_key)
+        require_options(
+            strict_origin=strict_origin,
+            report_only=report_only,
+            mode=mode,
+            max_form_bytes=max_form_bytes,
+            on_reject=on_reject,
+        )
+        self._origins = Origins(
+            checked_list("public_origins", public_origins), checked_list("trusted_origins", trusted_origins)
+        )
+        self._exempt = Exemptions(checked_list("exempt", exempt))
+        self._header_key = checked_header(header_name)
+        self._field_name = checked_field(field_name)
+        self._cookie = checked_cookie(cookie, mode)
+        self._has_tokens = mode == "token"
+        self._is_strict = strict_origin
+        self._max_form_bytes = max_form_bytes
+        self._is_report = report_only
+        self._on_reject = on_reject or _refuse
+
+    def __repr__(self) -> str:
+        return f"<CSRFMiddleware around {self.app!r}>"
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Serve one request, or refuse it."""
+        session = self._pair(environ)
+        try:
+            reason = self._objection(environ, session)
+        except StoreUnavailable:
+            if not self._is_report:
+                raise
+            reason = None
+        if reason is not None:
+            handle = session.id if session.is_loaded else None
+            session._host.events.emit(CsrfRejected, id=handle, reason=reason)
+            if not self._is_report:
+                return self._on_reject(environ, _sealed(start_response), reason)
+        return self.app(environ, start_response)
+
+    def _pair(self, environ: "WSGIEnvironment") -> Session:
+        """Return the request's session, and make tokens of it available to the application."""
+        try:
+            session = get_session(environ, self._environ_key)
+        except ConfigError:
+            raise ConfigError(
+                f"CSRFMiddleware found no session under environ_key={self._environ_key!r}. Place it inside, as in "
+                "SessionMiddleware(CSRFMiddleware(app), ...), and give both the same environ_key."
+            ) from None
+        if self._cookie is not None:
+            wire_name = self._cookie.wire_name
+            if wire_name.lower() in map(str.lower, environ.get(COOKIE_NAMES, ())):
+                raise ConfigError(
+                    f"cookie has the name of the session's cookie, {wire_name!r}, which it would replace. Give it "
+                    "another one: Cookie(name='csrf', httponly=False)."
+                )
+            session._edit_head(_CookieEdit(session, self._cookie, environ.get("HTTP_COOKIE", "")))
+        environ[_PAIR + self._environ_key] = session, self._field_name
+        return session
+
+    # --- the checks, in their order ----------------------------------------------------------------------------------
+
+    def _objection(self, environ: "WSGIEnvironment", session: Session) -> CsrfReason | None:
+        """Return why the request may not pass, or ``None`` if it may."""
+        method = environ.get("REQUEST_METHOD", "")
+        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        if method in SAFE_METHODS or self._exempt.cover(method, path):
+            return None
+        site = self._origins.by_fetch_site(environ)
+        if site is Source.FOREIGN:
+            return "cross-site"
+        if site is Source.OURS and not self._has_tokens:
+            return None
+        origin = self._origins.by_origin(environ)
+        if origin is Source.FOREIGN:
+            return "origin"
+        referer = self._origins.by_referer(environ) if origin is Source.UNKNOWN else origin
+        if referer is Source.FOREIGN:
+            return "referer"
+        if referer is Source.UNKNOWN and (self._is_strict or not (self._has_tokens or _has_no_session(environ))):
+            return "no origin"
+        return self._token_objection(environ, session) if self._has_tokens else None
+
+    def _token_objection(self, environ: "WSGIEnvironment", session: Session) -> CsrfReason | None:
+        # Before derive(), which would make a session be stored: what is refused stores nothing.
+        if session.is_new:
+            return "no session"
+        in_header = environ.get(self._header_key)
+        if in_header is None:
+            found = peek_field(environ, self._field_name, max_bytes=self._max_form_bytes)
+            if not found.values:
+                return found.problem or "no token"
+            tokens = found.values
+        else:
+            # With a token in the header the body is left alone, so that an upload is not read before its time.
+            tokens = (in_header,)
+        secret = session.derive("csrf")
+        return None if all(is_token_of(secret, token) for token in tokens) else "bad token"
+
+
+def csrf_token(environ: "WSGIEnvironment", environ_key: str = "session") -> str:
+    """Return a token for this request's session: 86 characters of ``A-Za-z0-9_-``, others with every call.
+
+    For scripts, which send it back in the header. After ``rotate()`` it is already one for the new id. A session that
+    is not stored yet is stored for it; the response is then for no shared cache to keep.
+
+    Args:
+        environ: The WSGI environment of a request.
+        environ_key: The ``environ_key`` of the middlewares.
+
+    Raises:
+        ConfigError: There is no :class:`CSRFMiddleware` around the application, so nothing would check it.
+        HeadersSent: The response head has left, and the session is not stored yet or a shared cache may keep the
+            page. Ask before the first chunk.
+
+    .. versionadded:: 1.0
+    """
+    session, _ = _paired(environ, environ_key)
+    if session._head is not None and keep_unshared(session._head) != session._head:
+        raise HeadersSent(
+            "a CSRF token is asked for after the response head has left without Cache-Control: private or no-store, so "
+            "a cache could hand this page to somebody else. Ask before the first chunk."
+        )
+    session._edit_head(keep_unshared)
+    return make_masked_token(session.derive("csrf"))
+
+
+def csrf_field(environ: "WSGIEnvironment", environ_key: str = "session") -> str:
+    """Return a hidden ``<input>`` with a token, safe HTML, to be put into a form with ``method="post"``.
+
+    Takes and raises what :func:`csrf_token` does.
+
+    .. versionadded:: 1.0
+    """
+    _, field_name = _paired(environ, environ_key)
+    return f'<input type="hidden" name="{field_name}" value="{csrf_token(environ, environ_key)}">'
+
+
+def _paired(environ: "WSGIEnvironment", environ_key: str) -> tuple[Session, str]:
+    try:
+        pair: tuple[Session, str] = environ[_PAIR + environ_key]
+    except KeyError:
+        raise ConfigError(
+            f"no CSRFMiddleware with environ_key={environ_key!r} around the application, so nothing would check the "
+            "token. Wrap it: SessionMiddleware(CSRFMiddleware(app), ...)."
+        ) from None
+    return pair
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class _CookieEdit:
+    """Hands the token to scripts in a cookie, unless the browser has a valid one."""
+
+    session: Session
+    cookie: Cookie
+    cookie_header: str
+
+    def __call__(self, headers: Headers) -> Headers:
+        if not self.session._is_settled:
+            return headers
+        secret = self.session.derive("csrf")
+        if any(is_token_of(secret, text) for text in self.cookie.read(self.cookie_header)):
+            return headers
+        # Without Max-Age: it must not end in the browser before a session that is prolonged by use.
+        set_cookie = self.cookie.write(make_masked_token(secret), max_age_s=None)
+        return replace_cookie(headers, self.cookie.wire_name, set_cookie)
+
+
+def _has_no_session(environ: "WSGIEnvironment") -> bool:
+    cookies = environ.get("HTTP_COOKIE", "")
+    return not any(name in cookies for name in environ.get(COOKIE_NAMES, ()))
+
+
+def _refuse(_environ: "WSGIEnvironment", start_response: "StartResponse", _reason: str) -> Iterable[bytes]:
+    # Why is for the log only: it would tell an attacker what to try next.
+    start_response("403 Forbidden", list(_REFUSED_HEADERS))
+    return [_REFUSED_BODY]
+
+
+def _sealed(server_start: "StartResponse") -> "StartResponse":
+    """Return a ``start_response`` for answers that depend on who asks, and from where: no cache may keep them."""
+
+    def start_response(status: str, headers: Headers, *exc_info: "ExcInfo | None") -> Callable[[bytes], object]:
+        sealed = add_vary(keep_unstored(headers), "Cookie", "Origin", "Sec-Fetch-Site")
+        return server_start(status, sealed, *exc_info)
+
+    return start_response

@@ -1,0 +1,126 @@
+"""Where a request comes from, by what only browsers can say: ``Sec-Fetch-Site``, ``Origin`` and ``Referer``."""
+
+import re
+from collections.abc import Sequence
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment
+
+__all__ = ["Origins", "Source", "normalised_origin"]
+
+# Checked before anything is taken apart: urlsplit() would drop tabs, believe in user names and read
+# "https://example.com\@evil.example" as the host evil.example.
+_ORIGIN = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|[0-9a-z_-]+(?:\.[0-9a-z_-]+)*\.?)(?::(?P<port>[0-9]{1,5}))?",
+    re.ASCII | re.IGNORECASE,
+)
+_REFERER = re.compile(rf"(?P<origin>{_ORIGIN.pattern})(?:[/?#][\x21-\x7e]*)?", re.ASCII | re.IGNORECASE)
+_WILDCARD = re.compile(r"(?P<scheme>https?://)\*(?=\.[^.]+\.[^.])", re.ASCII | re.IGNORECASE)
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Source(Enum):
+    """What the headers of a request say of the page that sent it."""
+
+    OURS = "ours"
+    """The site itself, or an origin that it trusts."""
+    UNKNOWN = "unknown"
+    """The browser does not say, or it is no browser."""
+    FOREIGN = "foreign"
+
+
+class Origins:
+    """The origins whose pages may send requests that change something.
+
+    Args:
+        public: The site's own origins; none: the one that the request itself was sent to.
+        trusted: Other origins; ``https://*.example.com`` is every host below ``example.com``.
+
+    Raises:
+        ConfigError: One of them is not a full origin.
+    """
+
+    __slots__ = ("_public", "_trusted", "_wildcards")
+
+    def __init__(self, public: Sequence[str], trusted: Sequence[str]) -> None:
+        self._public = frozenset(_checked("public_origins", origin) for origin in public)
+        wildcards = [origin for origin in trusted if isinstance(origin, str) and "*" in origin]
+        self._wildcards = tuple(map(_checked_wildcard, wildcards))
+        self._trusted = frozenset(_checked("trusted_origins", origin) for origin in trusted if origin not in wildcards)
+
+    def by_fetch_site(self, environ: "WSGIEnvironment") -> Source:
+        """Return what ``Sec-Fetch-Site`` says (W3C Fetch Metadata)."""
+        site = environ.get("HTTP_SEC_FETCH_SITE")
+        if site is None:
+            return Source.UNKNOWN
+        # "none" is the user: the address bar, a bookmark.
+        is_ours = site in ("same-origin", "none")
+        # Servers join a header that came twice. Any other value, known or not, needs a reason to be trusted.
+        is_trusted = "," not in site and self._is_trusted(normalised_origin(environ.get("HTTP_ORIGIN", "")))
+        return Source.OURS if is_ours or is_trusted else Source.FOREIGN
+
+    def by_origin(self, environ: "WSGIEnvironment") -> Source:
+        """Return what ``Origin`` says (RFC 6454). What is there but names no origin, as ``null``, is foreign."""
+        origin = environ.get("HTTP_ORIGIN")
+        return Source.UNKNOWN if origin is None else self._source(normalised_origin(origin), environ)
+
+    def by_referer(self, environ: "WSGIEnvironment") -> Source:
+        """Return what ``Referer`` says, for requests without ``Origin``."""
+        referer = environ.get("HTTP_REFERER")
+        if referer is None:
+            return Source.UNKNOWN
+        found = _REFERER.fullmatch(referer)
+        return self._source(found and normalised_origin(found["origin"]), environ)
+
+    def _source(self, origin: str | None, environ: "WSGIEnvironment") -> Source:
+        is_ours = origin is not None and (origin in self._own(environ) or self._is_trusted(origin))
+        return Source.OURS if is_ours else Source.FOREIGN
+
+    def _own(self, environ: "WSGIEnvironment") -> frozenset[str | None]:
+        # Never by X-Forwarded-*, which anybody can send: that is for the deployer's ProxyFix to read.
+        return self._public or frozenset(
+            {normalised_origin(f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST', '')}")}
+        )
+
+    def _is_trusted(self, origin: str | None) -> bool:
+        return origin is not None and (
+            origin in self._trusted
+            or any(origin.startswith(scheme) and origin.endswith(suffix) for scheme, suffix in self._wildcards)
+        )
+
+
+def normalised_origin(text: str) -> str | None:
+    """Return the origin *text* as browsers write it, or ``None`` if it is none.
+
+    Lower case and without the default port. A dot at the end of the host stays: it is another host.
+    """
+    found = _ORIGIN.fullmatch(text)
+    if found is None:
+        return None
+    scheme, host = found["scheme"].lower(), found["host"].lower()
+    port = int(found["port"] or _DEFAULT_PORTS[scheme])
+    if port > 0xFFFF:
+        return None
+    return f"{scheme}://{host}" if port == _DEFAULT_PORTS[scheme] else f"{scheme}://{host}:{port}"
+
+
+def _checked(option: str, text: object) -> str:
+    origin = normalised_origin(text) if isinstance(text, str) else None
+    if origin is None:
+        raise ConfigError(
+            f"{option} must hold full origins such as 'https://shop.example.com' or 'http://localhost:8000', without a "
+            f"path; in trusted_origins also 'https://*.example.com'. Got {text!r}."
+        )
+    return origin
+
+
+def _checked_wildcard(text: str) -> tuple[str, str]:
+    """Return how the origins that *text* means begin and end; the dot keeps evilexample.com out."""
+    origin = _checked("trusted_origins", _WILDCARD.sub(r"\g<scheme>any", text))
+    scheme, _, host = origin.partition("://any")
+    return f"{scheme}://", host
