@@ -585,7 +585,7 @@ def test_a_later_format_is_not_touched(one: Server, store: MemcachedStore, clock
         pytest.param(1e11, -1, id="beyond 2038"),
     ],
 )
-def test_the_server_forgets_in_time(
+def test_sec_44_the_server_forgets_in_time(
     one: Server, store: MemcachedStore, clock: FakeClock, life_s: float, left_s: int
 ) -> None:
     """The server removes a record five minutes after its end, or when it needs the room; never before."""
