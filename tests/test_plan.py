@@ -1,6 +1,5 @@
 """The decision table: every rule over every combination of facts, and the common cases by name."""
 
-from dataclasses import fields, replace
 from itertools import product
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 
 from wsgi_session.plan import Facts, Plan, StoreAction, Tell, make_plan
 
-FLAGS = [field.name for field in fields(Facts) if field.name != "owed"]
+FLAGS = [name for name in Facts._fields if name != "owed"]
 
 ALL = [
     Facts(**dict(zip(FLAGS, values, strict=True)), owed=owed)
@@ -112,7 +111,7 @@ def what_save_left_to_tell_is_told(facts: Facts, plan: Plan) -> bool | None:
 
 def where_nothing_is_due_nothing_is_done(facts: Facts, plan: Plan) -> bool | None:
     is_quiet = (
-        replace(facts, exists=False, has_content=False, is_failed=False, can_tell=False, is_rolling=False) == NONE
+        facts._replace(exists=False, has_content=False, is_failed=False, can_tell=False, is_rolling=False) == NONE
     )
     if is_quiet and facts.exists:
         return plan == Plan(StoreAction.NOTHING, Tell.NOTHING)
@@ -207,4 +206,4 @@ LATE = {"exists": True, "is_rolling": True}
 )
 def test_the_common_cases(given: dict[str, Any], action: str, tell: str) -> None:
     """What a reader wants to look up."""
-    assert make_plan(replace(NONE, **given)) == Plan(StoreAction(action), Tell(tell))
+    assert make_plan(NONE._replace(**given)) == Plan(StoreAction(action), Tell(tell))

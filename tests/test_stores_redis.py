@@ -575,7 +575,9 @@ def test_other_keys_are_never_met(single: Place, open_store: Open, record: Recor
 
 
 @server
-def test_sec_44_the_server_removes_what_expired(single: Place, open_store: Open, record: Record, clock, prefix: str) -> None:
+def test_sec_44_the_server_removes_what_expired(
+    single: Place, open_store: Open, record: Record, clock, prefix: str
+) -> None:
     """SEC-44: every write gives the key the time to live that is left, five minutes of grace and never 0."""
     store = open_store(single.url)
 

@@ -70,7 +70,8 @@ class JSONCodec:
         tree: dict[str, Any] = {}
         for key, value in data.items():
             try:
-                tree[_checked_key(key)] = value if type(value) in _AS_IS else _to_json(value, 1)
+                name = key if type(key) is str else _checked_key(key)
+                tree[name] = value if type(value) in _AS_IS else _to_json(value, 1)
             except _Unfit as unfit:
                 raise EncodeError(f"{_where([key, *reversed(unfit.path)])} {unfit.reason}") from None
         try:
@@ -92,8 +93,9 @@ class JSONCodec:
             return None
         try:
             data = msgspec.json.decode(payload)
-            # Most sessions are shallow and hold JSON's own types only: then there is nothing to turn back.
-            if b'{"$' in payload or payload.count(b"[") + payload.count(b"{") > MAX_DEPTH:
+            # Most sessions are flat, or shallow, and hold JSON's own types only: then there is nothing to turn back.
+            is_flat = payload.rfind(b"{") <= 0 and b"[" not in payload
+            if not is_flat and (b'{"$' in payload or payload.count(b"[") + payload.count(b"{") > MAX_DEPTH):
                 data = {key: _from_json(value, 1) for key, value in data.items()}
         except _NOT_OURS:
             return None

@@ -132,7 +132,7 @@ class Committer:
         record = self._seen(stored.record, now)
         if not self._store.touch(stored.key, seen_at=record.seen_at, expires_at=record.expires_at):
             return False
-        state.stored = Stored(stored.token, replace(record, version=stored.record.version))
+        state.stored = stored._replace(record=replace(record, version=stored.record.version), is_stale=False)
         self._events.emit(SessionTouched, id=stored.key)
         return True
 
@@ -153,7 +153,7 @@ class Committer:
                 self._discard(key)  # it may have been created, with only the answer lost
                 raise
             if is_created:
-                return Stored(state.token, record)
+                return Stored(state.token, key, record)
             if state.is_derived:
                 break  # paired middleware has told the secret of this one already
             state.new_token = make_token()

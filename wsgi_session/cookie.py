@@ -2,10 +2,8 @@
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import islice
 from typing import Literal
 
 from werkzeug.http import dump_cookie, parse_cookie
@@ -138,13 +136,14 @@ class Cookie:
         # werkzeug reads a quoted one as text: an opening quote in one cookie would swallow ours. One byte that is not
         # ASCII would make werkzeug raise. So it gets our own cookies only, one by one, and those in ASCII.
         ours = f"{self.wire_name}="
-        parts = (part.lstrip(" \t") for part in _OUTSIDE_ASCII.sub("?", header).split(";"))
-        values = (
-            parse_cookie(part).get(self.wire_name, "") if len(part) <= MAX_COOKIE_BYTES else ""
-            for part in dict.fromkeys(parts)
-            if part.startswith(ours)
-        )
-        return list(islice(_distinct(values), MAX_CANDIDATES + 1))
+        if not (header.isascii() and header.isprintable()):
+            header = _OUTSIDE_ASCII.sub("?", header)
+        parts = dict.fromkeys([part.lstrip(" \t") for part in header.split(";")])
+        values: dict[str, None] = {}
+        for part in parts:
+            if part.startswith(ours) and len(values) <= MAX_CANDIDATES:
+                values[parse_cookie(part).get(self.wire_name, "") if len(part) <= MAX_COOKIE_BYTES else ""] = None
+        return list(values)
 
     def write(self, value: str, *, max_age_s: int | None) -> str:
         """Return the ``Set-Cookie`` header's value; *max_age_s* in seconds, ``None`` for the browser's session."""
@@ -203,14 +202,6 @@ class Cookie:
                     "(RFC 6265bis, section 4.1.3). Change that option, or give another name."
                 )
         return name
-
-
-def _distinct(values: Iterable[str]) -> Iterator[str]:
-    seen: set[str] = set()
-    for value in values:
-        if value not in seen:
-            seen.add(value)
-            yield value
 
 
 def _is_host_name(domain: object) -> bool:

@@ -56,21 +56,25 @@ class Finder:
         if len(values) > MAX_CANDIDATES or len(candidates) > MAX_LOOKUPS:
             self._events.emit(CookieAmbiguous)
             return []
-        records = {one: self._store.load(store_key(one.token)) for one in candidates.values()}
-        states = [self._revived(one, record) for one, record in records.items() if record is not None]
-        live = [state for state in states if state is not None]
+        live, is_missing = [], False
+        for one in candidates.values():
+            key = store_key(one.token)
+            record = self._store.load(key)
+            if record is None:
+                is_missing = True
+            elif (state := self._revived(one, key, record)) is not None:
+                live.append(state)
         if len(live) > 1:
             self._events.emit(CookieAmbiguous)
         elif not candidates:
             is_signed = any(map(self._signer.is_well_formed, values))
             self._events.emit(CookieRejected, reason="signature" if is_signed else "malformed")
-        elif not live and None in records.values():
+        elif not live and is_missing:
             self._events.emit(CookieRejected, reason="unknown")
         return live
 
-    def _revived(self, verified: Verified, record: Record) -> SessionState | None:
+    def _revived(self, verified: Verified, key: str, record: Record) -> SessionState | None:
         """Return the state of the session that *record* holds, or ``None`` with an event if it is of no use."""
-        key = store_key(verified.token)
         now = self._clock()
         # The clocks of two hosts differ, and that must not log anybody out: what is in the future counts as now.
         ahead_s = max(record.seen_at, record.started_at) - now
@@ -92,6 +96,6 @@ class Finder:
             record = replace(record, expires_at=expires_at)
         return SessionState(
             Changes(self._codec, data, record.data),
-            stored=Stored(verified.token, record, verified.is_stale),
+            stored=Stored(verified.token, key, record, verified.is_stale),
             is_repair_due=is_repair_due,
         )

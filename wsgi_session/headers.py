@@ -30,6 +30,8 @@ def add_vary_cookie(headers: Headers) -> Headers:
 def add_vary(headers: Headers, *names: str) -> Headers:
     """Return *headers* with *names* among those in ``Vary``, and everything else untouched."""
     varied = _vary_names(headers)
+    if not varied:
+        return [*headers, ("Vary", ", ".join(names))]
     missing = ", ".join(name for name in names if name.lower() not in varied)
     if "*" in varied or not missing:
         return headers

@@ -5,8 +5,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from .codec import Codec, JSONCodec
 from .committer import Committer
@@ -32,18 +31,20 @@ logger = logging.getLogger("wsgi_session")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a commit means for the response."""
 
     is_used: bool = False
     """Whether the response depends on the session."""
-    set_cookie: str | None = field(default=None, repr=False)
+    set_cookie: str | None = None
     """The value of the ``Set-Cookie`` header to add."""
     wire_name: str = ""
     """The name of the cookie in *set_cookie*."""
-    edits: tuple[HeadEdit, ...] = field(default=(), repr=False)
+    edits: tuple[HeadEdit, ...] = ()
     """What paired middleware adds to the headers."""
+
+    def __repr__(self) -> str:
+        return f"Outcome(is_used={self.is_used})"  # an error page shows local variables: the cookie is not for it
 
     def apply(self, headers: Headers) -> Headers:
         """Return *headers* with what this outcome adds: the very same list if the session was not used."""
@@ -58,6 +59,10 @@ class Outcome:
         for edit in self.edits:
             headers = edit(headers)
         return add_vary_cookie(headers)
+
+
+UNUSED: Final = Outcome()
+"""What is told of a session that the request left alone."""
 
 
 class SessionManager:
@@ -152,6 +157,8 @@ class SessionManager:
             StoreUnavailable: The store did not answer; no cookie may be sent.
             StoreConflict: Other requests were faster, ten times in a row; no cookie may be sent.
         """
+        if self.pass_unused(session, is_over=is_over):
+            return UNUSED
         with session._lock:
             set_cookie = None
             try:
@@ -159,15 +166,25 @@ class SessionManager:
                     is_failed = status is None or status >= 500
                     set_cookie = self._carry_out(session, session._state, is_failed=is_failed, can_tell=can_tell)
                 # Phases only move forward, and under the lock: another thread's change is stored, or refused.
-                session._phase = max(session._phase, Phase.SENT)
+                if session._phase is Phase.OPEN:
+                    session._phase = Phase.SENT
             finally:
                 if is_over:
                     session._phase = Phase.CLOSED
-            if session._state is None and session._failure is None:
-                return Outcome()
         if set_cookie is not None and not is_https:
             self._warn_of_http()
         return Outcome(is_used=True, set_cookie=set_cookie, wire_name=self.cookie.wire_name, edits=session._head_edits)
+
+    def pass_unused(self, session: Session, *, is_over: bool = False) -> bool:
+        """Do what :meth:`commit` does for a session that was not used, as most are not; ``False`` if it was."""
+        with session._lock:
+            if session._state is not None or session._failure is not None:
+                return False
+            if is_over:
+                session._phase = Phase.CLOSED
+            elif session._phase is Phase.OPEN:
+                session._phase = Phase.SENT
+            return True
 
     def head_left(self, session: Session, headers: Headers) -> None:
         """Tell *session* with which headers the response head left: they decide whether it may be used from now on."""

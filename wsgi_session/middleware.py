@@ -12,7 +12,7 @@ from .errors import ConfigError, StoreConflict, StoreUnavailable
 from .events import Event
 from .headers import Headers
 from .lifetime import Lifetime
-from .manager import Outcome, SessionManager
+from .manager import UNUSED, Outcome, SessionManager
 from .registry import SessionRegistry
 from .session import Phase, Session
 from .stores.base import Store
@@ -84,6 +84,7 @@ class SessionMiddleware(Wrapper):
         self._manager = SessionManager(
             store, secret=secret, cookie=cookie, lifetime=lifetime, codec=codec, on_event=on_event, clock=clock
         )
+        self._cookie_name = self._manager.cookie.wire_name
         self._is_memory = isinstance(self._manager.store, MemoryStore)
 
     def __repr__(self) -> str:
@@ -101,7 +102,6 @@ class SessionMiddleware(Wrapper):
 
     def _introduce(self, session: Session, environ: "WSGIEnvironment") -> None:
         """Put *session* in *environ*, unless somebody else's is there."""
-        cookie_name = self._manager.cookie.wire_name
         cookie_names = environ.get(COOKIE_NAMES, ())
         if self._environ_key in environ or self._house_key in environ:
             former = environ.get(self._house_key)
@@ -111,13 +111,13 @@ class SessionMiddleware(Wrapper):
                     f"environ[{self._environ_key!r}] is taken by another middleware. "
                     "Give one of them another environ_key."
                 )
-            cookie_names = tuple(name for name in cookie_names if name != cookie_name)
-        if cookie_name in cookie_names:
+            cookie_names = tuple(name for name in cookie_names if name != self._cookie_name)
+        if self._cookie_name in cookie_names:
             raise ConfigError(
-                f"two session middlewares around one application use the cookie name {cookie_name!r}. "
+                f"two session middlewares around one application use the cookie name {self._cookie_name!r}. "
                 "Give one of them another Cookie(name=...)."
             )
-        environ[COOKIE_NAMES] = (*cookie_names, cookie_name)
+        environ[COOKIE_NAMES] = (*cookie_names, self._cookie_name)
         environ[self._environ_key] = environ[self._house_key] = session
         if self._is_memory and environ.get("wsgi.multiprocess"):
             self._is_memory = False
@@ -165,7 +165,7 @@ class _Response:
     _status: str | None = None
     _headers: Headers = []  # noqa: RUF012  replaced, never changed
     _exc_info: "ExcInfo | None" = None
-    _outcome = Outcome()
+    _outcome = UNUSED
     _server_write: Callable[[bytes], object]
     _is_sent = False
     _is_started = False
@@ -250,22 +250,23 @@ class _Response:
 
     def _commit_head(self, *, is_over: bool = False) -> None:
         """Commit, then let the head leave: the browser is told of nothing that the store does not have."""
-        status = _status_code(self._status)
-        if status >= 500 and self._session._failure is not None:
-            raise self._session._failure
-        self._outcome = self._manager.commit(
-            self._session,
-            status=status,
-            is_https=self._environ.get("wsgi.url_scheme") == "https",
-            is_over=is_over,
-        )
+        if not self._manager.pass_unused(self._session, is_over=is_over):
+            status = _status_code(self._status)
+            if status >= 500 and self._session._failure is not None:
+                raise self._session._failure
+            self._outcome = self._manager.commit(
+                self._session,
+                status=status,
+                is_https=self._environ.get("wsgi.url_scheme") == "https",
+                is_over=is_over,
+            )
         self._is_sent = True
         self._forward()
 
     def _forward(self) -> None:
-        if self._session.is_loaded and not self._outcome.is_used:
+        if self._session._state is not None and not self._outcome.is_used:
             self._outcome = Outcome(is_used=True)  # first used between the head and this new one
-        headers = self._outcome.apply(self._headers)
+        headers = self._outcome.apply(self._headers) if self._outcome.is_used else self._headers
         self._manager.head_left(self._session, headers)
         exc_info, self._exc_info = self._exc_info, None
         # Before the head is out there is nothing to restart, and uWSGI mistakes exc_info for a failure.
@@ -326,7 +327,7 @@ class _Response:
 
     def _is_passed_on(self, app_iter: object) -> bool:
         """Return whether the server must get this very object: to see its length, or to send a file by itself."""
-        if isinstance(app_iter, list | tuple):
+        if isinstance(app_iter, (list, tuple)):
             return True
         file_wrapper = self._environ.get("wsgi.file_wrapper")
         if isinstance(file_wrapper, type):
@@ -337,5 +338,7 @@ class _Response:
 
 def _status_code(status: str | None) -> int:
     # Whether it is a valid status line at all is for the server to judge.
-    digits = status[:3] if isinstance(status, str) else ""
-    return int(digits) if digits.isascii() and digits.isdigit() else 200
+    try:
+        return int(status[:3])  # type: ignore[index]  # None and anything else end below
+    except (TypeError, ValueError):
+        return 200

@@ -1,6 +1,5 @@
 """What this request's session asks of the store and of the browser: one pure decision table."""
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
@@ -35,8 +34,7 @@ class Plan(NamedTuple):
     tell: Tell
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(NamedTuple):
     """What is known when the response head is about to leave."""
 
     exists: bool

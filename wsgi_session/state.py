@@ -6,7 +6,7 @@ from typing import NamedTuple
 from .changes import Changes
 from .plan import Tell
 from .record import Record
-from .token import make_token, store_key
+from .token import make_token
 
 __all__ = ["SessionState", "Stored"]
 
@@ -15,17 +15,14 @@ class Stored(NamedTuple):
     """A session that the store has."""
 
     token: str
+    key: str
+    """The key under which the store has it."""
     record: Record
     is_stale: bool = False
     """Whether an older secret signed its cookie."""
 
     def __repr__(self) -> str:
         return f"Stored({self.record!r})"  # an error page shows local variables: the token is not for it
-
-    @property
-    def key(self) -> str:
-        """The key under which the store has it."""
-        return store_key(self.token)
 
 
 @dataclass(slots=True, eq=False, repr=False)
