@@ -313,13 +313,13 @@ class Services(contextlib.ExitStack):
 
     # --- Memcached ---------------------------------------------------------------------------------------------------
 
-    def memcached(self) -> Server:
+    def memcached(self, *, memory_mb: int = 64) -> Server:
         """Start one Memcached."""
         server = self.program("memcached")
         directory, port = self.tmp("memcached"), free_port()
         user = ["-u", "nobody"] if os.geteuid() == 0 else []
         return self.start(
-            "memcached", [server, "-l", "127.0.0.1", "-p", port, "-U", 0, "-m", 64, *user], port, directory
+            "memcached", [server, "-l", "127.0.0.1", "-p", port, "-U", 0, "-m", memory_mb, *user], port, directory
         )
 
     # --- SQL ---------------------------------------------------------------------------------------------------------

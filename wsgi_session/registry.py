@@ -1,6 +1,7 @@
 """All sessions of a store, for operators: list, count, revoke, sweep."""
 
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,9 @@ from .stores.base import Store, SupportsScan, SupportsSweep
 
 __all__ = ["SessionRegistry", "SessionSummary"]
 
-_SWEEP_BATCH = 500
+# Others wait to write for as long as a batch takes, so it has as many records as go into this time.
+_SWEEP_BATCH_S = 0.001
+_MAX_SWEEP_BATCH = 500
 
 _ID = re.compile("[0-9a-f]{64}")
 
@@ -113,10 +116,17 @@ class SessionRegistry:
         """
         if not isinstance(self._store, SupportsSweep):
             raise _not_supported("sweep()", self._store, "MemoryStore, SQLiteStore, SQLStore")
-        removed = 0
-        while batch := self._store.sweep(_SWEEP_BATCH):
+        removed, limit = 0, 8
+        while True:
+            started_at = time.perf_counter()
+            batch = self._store.sweep(limit)
+            took_s = time.perf_counter() - started_at
+            if not batch:
+                return removed
             removed += batch
-        return removed
+            limit = max(1, limit // 2) if took_s > _SWEEP_BATCH_S else min(2 * limit, _MAX_SWEEP_BATCH)
+            # Whoever waited comes first: SQLite's writers look again after a millisecond, then less and less often.
+            time.sleep(2 * _SWEEP_BATCH_S)
 
     def _end(self, key: str) -> bool:
         is_ended = self._store.delete(key)
