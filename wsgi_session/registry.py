@@ -15,8 +15,10 @@ from .stores.base import Store, SupportsScan, SupportsSweep
 
 __all__ = ["SessionRegistry", "SessionSummary"]
 
-# Others wait to write for as long as a batch takes, so it has as many records as go into this time.
+# Others wait to write for as long as a batch takes, so it has as many records as go into this time; on an engine that
+# takes longer for any change, still so many that it comes to an end.
 _SWEEP_BATCH_S = 0.001
+_MIN_SWEEP_BATCH = 32
 _MAX_SWEEP_BATCH = 500
 
 _ID = re.compile("[0-9a-f]{64}")
@@ -116,7 +118,7 @@ class SessionRegistry:
         """
         if not isinstance(self._store, SupportsSweep):
             raise _not_supported("sweep()", self._store, "MemoryStore, SQLiteStore, SQLStore")
-        removed, limit = 0, 8
+        removed, limit = 0, _MIN_SWEEP_BATCH
         while True:
             started_at = time.perf_counter()
             batch = self._store.sweep(limit)
@@ -124,7 +126,8 @@ class SessionRegistry:
             if not batch:
                 return removed
             removed += batch
-            limit = max(1, limit // 2) if took_s > _SWEEP_BATCH_S else min(2 * limit, _MAX_SWEEP_BATCH)
+            limit = limit // 2 if took_s > _SWEEP_BATCH_S else limit * 2
+            limit = min(max(limit, _MIN_SWEEP_BATCH), _MAX_SWEEP_BATCH)
             # Whoever waited comes first: SQLite's writers look again after a millisecond, then less and less often.
             time.sleep(2 * _SWEEP_BATCH_S)
 
