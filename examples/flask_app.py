@@ -1,4 +1,4 @@
-"""A session beside Flask's own.
+"""A session beside Flask's own, and the protection against CSRF that Flask lacks.
 
 Start it in this directory::
 
@@ -10,19 +10,34 @@ typed ``get_session(request.environ)``, is the one that the server keeps: in ``w
 ``WSGI_SESSION_STORE`` says.
 """
 
-from flask import Flask, flash, get_flashed_messages, request, stream_with_context
+from flask import Flask, flash, get_flashed_messages, render_template_string, request, stream_with_context
 
 from wsgi_session import SessionMiddleware, get_session
+from wsgi_session.csrf import CSRFMiddleware, csrf_field
+
+FORMS = """<!doctype html>
+<title>Shop</title>
+{% set field = csrf_field(request.environ) | safe %}
+<form method="post" action="/cart">{{ field }} <input name="item"> <button>Add to the cart</button></form>
+<form method="post" action="/login">{{ field }} <input name="user"> <button>Log in</button></form>
+<form method="post" action="/logout">{{ field }} <button>Log out</button></form>
+"""
 
 app = Flask(__name__)
 app.config.from_prefixed_env()  # FLASK_SECRET_KEY signs Flask's own session, which carries the flashed messages
-app.wsgi_app = SessionMiddleware(app.wsgi_app)
+app.wsgi_app = SessionMiddleware(CSRFMiddleware(app.wsgi_app))
+app.add_template_global(csrf_field)
 
 
 @app.get("/")
 def home():
     session = get_session(request.environ)
     return {"hits": session.get("hits", 0), "cart": session.get("cart", [])}
+
+
+@app.get("/shop")
+def shop():
+    return render_template_string(FORMS)  # begins a session if there is none: a token belongs to one
 
 
 @app.get("/count")
@@ -45,7 +60,7 @@ def add_to_cart():
 @app.post("/login")
 def login():
     session = get_session(request.environ)
-    session.rotate()  # a fresh id, so that one planted before the login is worthless
+    session.rotate()  # a fresh id, so that one planted before the login is worthless; and so are tokens from before
     session["user"] = request.form["user"]  # a real application checks a password first
     flash(f"Welcome, {session['user']}!")
     return {"user": session["user"]}

@@ -1,4 +1,4 @@
-"""A session in a plain WSGI application, without any framework.
+"""A session in a plain WSGI application, without any framework, and forms that no other site can send.
 
 Start it in this directory::
 
@@ -14,11 +14,25 @@ from urllib.parse import parse_qs
 from wsgiref.util import FileWrapper
 
 from wsgi_session import SessionMiddleware, get_session
+from wsgi_session.csrf import CSRFMiddleware, csrf_field
+
+FORMS = """<!doctype html>
+<title>Shop</title>
+<form method="post" action="/cart">{field} <input name="item"> <button>Add to the cart</button></form>
+<form method="post" action="/login">{field} <input name="user"> <button>Log in</button></form>
+<form method="post" action="/logout">{field} <button>Log out</button></form>
+"""
 
 
 def home(environ, start_response):
     session = get_session(environ)
     return answer(start_response, hits=session.get("hits", 0), cart=session.get("cart", []))
+
+
+def shop(environ, start_response):
+    page = FORMS.format(field=csrf_field(environ))  # begins a session if there is none: a token belongs to one
+    start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
+    return [page.encode()]
 
 
 def count(environ, start_response):
@@ -39,7 +53,7 @@ def add_to_cart(environ, start_response):
 
 def login(environ, start_response):
     session = get_session(environ)
-    session.rotate()  # a fresh id, so that one planted before the login is worthless
+    session.rotate()  # a fresh id, so that one planted before the login is worthless; and so are tokens from before
     session["user"] = form(environ)["user"]  # a real application checks a password first
     return answer(start_response, user=session["user"])
 
@@ -85,6 +99,7 @@ def boom(environ, start_response):
 
 VIEWS = {
     ("GET", "/"): home,
+    ("GET", "/shop"): shop,
     ("GET", "/count"): count,
     ("GET", "/cart"): cart,
     ("POST", "/cart"): add_to_cart,
@@ -117,4 +132,4 @@ def answer(start_response, status="200 OK", **values):
     return [json.dumps(values).encode()]
 
 
-application = SessionMiddleware(app)
+application = SessionMiddleware(CSRFMiddleware(app))

@@ -26,6 +26,8 @@ def post_worker_init(worker):
     worker.log.info("Ready worker with pid: %s", worker.pid)
 """
 
+HIDDEN_FIELD = re.compile(r'<input type="hidden" name="(\w+)" value="([\w-]+)">')
+
 START_S = 30.0
 STOP_S = 30.0
 
@@ -152,7 +154,15 @@ class Browser:
     jar: dict[str, str] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     """Every value that a cookie of this jar ever had."""
+    hidden: dict[str, str] = field(default_factory=dict)
+    """The hidden fields of the forms that were opened last: what protects against CSRF."""
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def open_forms(self, path: str) -> None:
+        """Open a page with forms; they are what is posted from then on."""
+        page = self.get(path).body.decode()
+        self.hidden = dict(HIDDEN_FIELD.findall(page))
+        assert self.hidden, page
 
     def request(self, path: str = "/", *, method: str = "GET", **form: str) -> Answer:
         """Send one request on a connection of its own; a *form* is posted."""
@@ -177,11 +187,11 @@ class Browser:
         headers = {"Connection": "close"}
         if cookies:
             headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
-        if "csrftoken" in cookies:
-            headers["X-CSRFToken"] = cookies["csrftoken"]  # what Django asks of a script
-        if form:
+        if method == "POST":
+            headers["Origin"] = f"http://127.0.0.1:{self.server.port}"
             headers["Content-Type"] = "application/x-www-form-urlencoded"
-        connection.request(method, path, body=urlencode(form) if method == "POST" else None, headers=headers)
+        body = urlencode(self.hidden | form) if method == "POST" else None
+        connection.request(method, path, body=body, headers=headers)
         return connection.getresponse()
 
     def finish(self, response: http.client.HTTPResponse) -> Answer:

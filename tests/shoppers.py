@@ -29,8 +29,10 @@ def visit(browser: Browser, user: str, halfway: threading.Semaphore) -> None:
         assert COOKIE not in browser.jar  # nothing was stored yet
         assert json_of(count()) == {"hits": 1}
         before = browser.jar[COOKIE]
+        browser.open_forms("/shop")
         assert json_of(browser.post("/login", user=user, password="open sesame"))["user"] == user
         assert browser.jar[COOKIE] != before
+        browser.open_forms("/shop")  # a login ends the tokens from before
         at_once(count, count, count, lambda: browser.post("/cart", item=f"{user}'s tea"))
     finally:
         halfway.release()

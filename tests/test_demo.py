@@ -35,16 +35,25 @@ class Visitor:
     client: Client
     store: MemoryStore
     clock: FakeClock
+    token: str = ""
+    """The one in the page that was opened last."""
+
+    def begin(self) -> str:
+        """Follow the link to the page with the forms, and return it."""
+        return self.page(self.client.get("/begin").all("Location")[0])
 
     def page(self, path: str = "/") -> str:
         path, _, query = path.partition("#")[0].partition("?")
         answer = self.client.get(path, environ={"QUERY_STRING": query})
         assert answer.status == 200
-        return answer.body.decode()
+        page = answer.body.decode()
+        self.token = next(iter(tokens(page)), "")
+        return page
 
     def post(self, path: str, fields: dict[str, str] | None = None, **environ: str) -> Answer:
-        body = urlencode(fields or {}).encode()
-        return self.client.request(path, method="POST", body=body, environ=dict(environ))
+        body = urlencode({"csrf_token": self.token} | (fields or {})).encode()
+        form = {"CONTENT_TYPE": "application/x-www-form-urlencoded"}
+        return self.client.request(path, method="POST", body=body, environ=form | environ)
 
     def send(self, path: str, **fields: str) -> str:
         """Send a form and return the page that it leads to."""
@@ -69,8 +78,21 @@ def new_visitor(tmp_path: Path) -> Callable[..., Visitor]:
 
 
 @pytest.fixture
-def visitor(new_visitor: Callable[..., Visitor]) -> Visitor:
+def stranger(new_visitor: Callable[..., Visitor]) -> Visitor:
+    """Somebody who has no session."""
     return new_visitor()
+
+
+@pytest.fixture
+def visitor(new_visitor: Callable[..., Visitor]) -> Visitor:
+    """Somebody who has opened the page with the forms."""
+    visitor = new_visitor()
+    visitor.begin()
+    return visitor
+
+
+def tokens(page: str) -> list[str]:
+    return re.findall(r'name="csrf_token" value="([\w-]{86})"', page)
 
 
 def session_id(page: str) -> str:
@@ -88,23 +110,54 @@ def events(page: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", ["/", "/?done=login", "/?done=stored", "/?done=logout", "/?done=<b>", "/?done"])
-def test_looking_around_makes_no_session(visitor: Visitor, path: str) -> None:
-    """Whoever only reads gets no cookie, leaves no record, and is told so."""
-    page = visitor.page(path)
+def test_looking_around_makes_no_session(stranger: Visitor, path: str) -> None:
+    """Whoever only reads gets no cookie, leaves no record, and is told so; what is there to press needs none."""
+    page = stranger.page(path)
 
-    assert visitor.client.jar == {}
-    assert visitor.store.count() == 0
+    assert stranger.client.jar == {}
+    assert stranger.store.count() == 0
     assert "no session" in page
+    assert "<form" not in page
     assert "<b>&" not in page
+
+
+def test_the_page_with_forms_begins_a_session(stranger: Visitor) -> None:
+    """Every form has a token of its own, but for the one that shows what becomes of such; so has the script."""
+    page = stranger.begin()
+
+    assert stranger.store.count() == 1
+    assert len(set(tokens(page))) == page.count("<form") - 1 == 3
+    assert re.search(r'<meta name="csrf-token" content="[\w-]{86}">', page)
+
+
+def test_a_form_without_the_token_is_refused(visitor: Visitor) -> None:
+    """The visitor can see it: the form does nothing, and the list of events says why."""
+    answer = visitor.post("/count", {"csrf_token": ""})
+    page = visitor.page()
+
+    assert answer.status == 403
+    assert b"the application did not even see it" in answer.body
+    assert events(page)[1] == "csrf_rejected"
+    assert "A request was refused: bad token." in page
+    assert '<output id="visit-count">0</output>' in page
+
+
+@pytest.mark.parametrize("path", ["/count", "/cart/add", "/cart/remove", "/login", "/logout", "/race/start", "/race"])
+def test_nothing_is_done_without_a_session(stranger: Visitor, path: str) -> None:
+    """A token belongs to a session: who has none is refused, and gets none by that."""
+    answer = stranger.post(path, {"user": "Ada", "product": "Tea"})
+
+    assert answer.status == 403
+    assert stranger.client.jar == {}
+    assert stranger.store.count() == 0
 
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
         pytest.param("GET", "/favicon.ico", 404, id="a missing favicon"),
-        pytest.param("POST", "/nothing", 404, id="a form that is none"),
+        pytest.param("DELETE", "/", 403, id="a method that changes something"),
         pytest.param("GET", "/count", 405, id="a form's address"),
-        pytest.param("POST", "/", 405, id="a post to the page"),
         pytest.param("GET", "/static/demo.css", 200, id="style"),
         pytest.param("GET", "/static/demo.js", 200, id="script"),
         pytest.param("GET", "/static/cookie.svg", 200, id="icon"),
@@ -124,6 +177,12 @@ def test_what_is_not_the_page_makes_no_session(visitor: Visitor, method: str, pa
     assert "default-src 'none'" in answer.all("Content-Security-Policy")[0]
     assert answer.all("X-Content-Type-Options") == ["nosniff"]
     assert (visitor.cookie, visitor.store.count()) == (cookie, 1)
+
+
+@pytest.mark.parametrize(("path", "status"), [("/nothing", 404), ("/", 405)])
+def test_what_is_no_forms_address_takes_none(visitor: Visitor, path: str, status: int) -> None:
+    """A form of this site that goes elsewhere is told so."""
+    assert visitor.post(path).status == status
 
 
 def test_the_policy_holds_for_the_page_itself(visitor: Visitor) -> None:
@@ -183,11 +242,12 @@ def test_a_cart_form_that_makes_no_sense_changes_nothing(visitor: Visitor, path:
     assert re.findall(r"<li>\s*<span>(\w+)</span>", page) == ["Tea"]
 
 
-def test_removing_from_no_cart_makes_no_session(visitor: Visitor) -> None:
-    """A change that changes nothing creates nothing."""
-    visitor.send("/cart/remove", position="0", product="Tea")
+def test_removing_from_no_cart_changes_nothing(visitor: Visitor) -> None:
+    """A form that changes nothing stores nothing."""
+    page = visitor.send("/cart/remove", position="0", product="Tea")
 
-    assert visitor.store.count() == 0
+    assert not {"saved", "created"} & set(events(page)[: events(page).index("set_cookie")])
+    assert "Nothing in it yet." in page
 
 
 def test_a_full_cart_says_so(visitor: Visitor) -> None:
@@ -228,9 +288,12 @@ def test_a_name_is_text(visitor: Visitor) -> None:
 
 def test_login_without_a_name_does_nothing(visitor: Visitor) -> None:
     """An empty form is no login."""
-    visitor.send("/login", user="  ")
+    before = visitor.cookie
 
-    assert visitor.store.count() == 0
+    page = visitor.send("/login", user="  ")
+
+    assert visitor.cookie == before
+    assert "Your name" in page
 
 
 def test_logout_leaves_nothing(visitor: Visitor) -> None:
@@ -263,7 +326,7 @@ def test_forms_of_other_sites_are_refused(visitor: Visitor, environ: dict[str, s
     answer = visitor.post("/count", **environ)
 
     assert answer.status == status
-    assert visitor.store.count() == (status == 303)
+    assert f'<output id="visit-count">{int(status == 303)}</output>' in visitor.page()
 
 
 @pytest.mark.parametrize(
@@ -282,10 +345,13 @@ def test_a_malformed_form_is_an_empty_one(visitor: Visitor, body: bytes, environ
     app = visitor.client.app.__closure__  # the validator refuses such a length itself, as a server does
     site = next(cell.cell_contents for cell in app or () if callable(cell.cell_contents))
 
-    answer = Client(site).request("/cart/add", method="POST", body=body, environ=environ)
+    client = Client(site, jar=visitor.client.jar)
+    answer = client.request(
+        "/cart/add", method="POST", body=body, environ={"HTTP_X_CSRF_TOKEN": visitor.token} | environ
+    )
 
     assert answer.status == 303
-    assert visitor.store.count() == 0
+    assert "Nothing in it yet." in visitor.page()
 
 
 # --- what happened to the cookie -------------------------------------------------------------------------------------
@@ -297,7 +363,10 @@ def test_the_panel_tells_the_story_of_this_session(visitor: Visitor) -> None:
 
     page = visitor.send("/login", user="Ada")
 
-    assert events(page) == ["loaded", "set_cookie", "rotated", "loaded", "loaded", "set_cookie", "created"]
+    began = ["loaded", "set_cookie", "created"]
+    counted = ["loaded", "set_cookie", "saved", "loaded"]
+    logged_in = ["loaded", "set_cookie", "rotated", "loaded"]
+    assert events(page) == [*logged_in, *counted, *began]
 
 
 def test_the_panel_never_shows_the_secret(visitor: Visitor) -> None:
@@ -316,7 +385,7 @@ def test_a_story_is_not_told_to_others(visitor: Visitor, new_visitor: Callable[.
     """Each session sees its own events only, though all are in one file."""
     visitor.send("/login", user="Ada")
 
-    page = new_visitor().send("/count")
+    page = new_visitor().begin()
 
     assert events(page) == ["loaded", "set_cookie", "created"]
 
@@ -341,7 +410,7 @@ def test_the_panel_shows_the_limits(visitor: Visitor) -> None:
 
 def test_a_plain_cookie_is_explained_as_one(new_visitor: Callable[..., Visitor]) -> None:
     """Without the prefix nothing is claimed of it."""
-    page = new_visitor(cookie=Cookie.for_development()).send("/count")
+    page = new_visitor(cookie=Cookie.for_development()).begin()
 
     assert "<dt><code>session</code></dt>" in page
     assert "__Host-" not in page
@@ -355,7 +424,7 @@ def test_ten_requests_on_the_same_state_lose_nothing(new_visitor: Callable[..., 
     """All ten have read the session before the first one stores it; ten are counted, ten are in the list."""
     gate = threading.Barrier(RACERS, timeout=30)
     visitor = new_visitor(pause=lambda _: gate.wait())
-    visitor.send("/count")
+    visitor.begin()
     assert visitor.post("/race/start").status == 204
 
     with ThreadPoolExecutor(RACERS) as pool:
@@ -380,13 +449,9 @@ def test_a_race_of_one_merges_nothing(visitor: Visitor) -> None:
     assert "They were merged." not in page
 
 
-@pytest.mark.parametrize("path", ["/race/start", "/race"])
-def test_there_is_no_race_without_a_session(visitor: Visitor, path: str) -> None:
-    """The race is run on an existing session: it never creates ten of them."""
-    answer = visitor.post(path)
-
-    assert answer.status == 409
-    assert visitor.store.count() == 0
+def test_a_race_begins_with_its_start(visitor: Visitor) -> None:
+    """Without it there is nothing to take part in."""
+    assert visitor.post("/race").status == 409
 
 
 def test_a_race_ends(visitor: Visitor) -> None:
@@ -457,6 +522,7 @@ def test_durations_are_said_in_two_units(seconds: float, text: str) -> None:
         pytest.param(
             {"name": "overwritten", "keys": ["a", "b"]}, "Two requests changed a, b; the later one won.", id="keys"
         ),
+        pytest.param({"name": "csrf_rejected", "reason": "no token"}, "A request was refused: no token.", id="reason"),
         pytest.param({"name": "clock_skew"}, "", id="no words for it"),
     ],
 )
@@ -503,11 +569,24 @@ class Browser:
     def __init__(self, port: int) -> None:
         self.port = port
         self.cookie = ""
+        self.token = ""
+
+    def open(self) -> str:
+        """Open the page, with forms if there is a session, and return it."""
+        page = self.request("GET", "/")[1]
+        self.token = next(iter(tokens(page)), "")
+        return page
+
+    def post(self, path: str, **fields: str) -> int:
+        """Submit a form of the page that was opened last, and return the status."""
+        return self.request("POST", path, csrf_token=self.token, **fields)[0]
 
     def request(self, method: str, path: str, **fields: str) -> tuple[int, str]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             headers = {"Cookie": self.cookie} if self.cookie else {}
+            if fields:
+                headers["Content-Type"] = "application/x-www-form-urlencoded"
             connection.request(method, path, urlencode(fields) if fields else None, headers)
             response = connection.getresponse()
             body = response.read().decode()
@@ -538,18 +617,20 @@ def find_workers(port: int) -> set[int]:
 def drive(port: int) -> None:
     """Do everything that the site offers."""
     browser = Browser(port)
-    browser.request("POST", "/count")
-    browser.request("POST", "/cart/add", product="Tea")
+    browser.request("GET", "/begin")
+    browser.open()
+    browser.post("/count")
+    browser.post("/cart/add", product="Tea")
     before = browser.cookie
-    browser.request("POST", "/login", user="Ada")
+    browser.post("/login", user="Ada")
     assert browser.cookie != before
-    browser.request("POST", "/race/start")
+    browser.open()
+    browser.post("/race/start")
     with ThreadPoolExecutor(RACERS) as pool:
-        answers = list(pool.map(lambda _: browser.request("POST", "/race")[0], range(RACERS)))
-    status, page = browser.request("GET", "/")
-    browser.request("POST", "/logout")
+        answers = list(pool.map(lambda _: browser.post("/race"), range(RACERS)))
+    page = browser.open()
+    browser.post("/logout")
 
-    assert status == 200
     assert answers == [204] * RACERS
     assert "10 counted, 10 in the list" in page
     assert '<output id="visit-count">1</output>' in page
@@ -605,7 +686,9 @@ def test_a_store_of_ones_own_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyP
     options = ("--store", f"sqlite:///{store}", "--plain-cookie", "--workers", "1")
     with running_demo(tmp_path / "tmp", *options) as demo:
         browser = Browser(demo.port)
-        browser.request("POST", "/count")
+        browser.request("GET", "/begin")
+        browser.open()
+        browser.post("/count")
         status, output = demo.stop()
 
     with running_demo(tmp_path / "tmp", *options) as again:

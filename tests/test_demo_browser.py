@@ -1,11 +1,11 @@
 """The demo in a real browser, as a visitor meets it; screenshots land in pytest's temporary directory."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from chromium import Page, running_chromium
 from demo_process import Demo, running_demo
 
 if TYPE_CHECKING:
@@ -13,28 +13,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-FLAGS = (
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
-# From playwright, which is not among the packages that every test run needs.
-Page = Any
-
 
 @pytest.fixture(scope="module")
 def chromium(require: "Require") -> Iterator[Any]:
-    playwright = require.module("playwright.sync_api", install="pip install playwright")
-    # Chromium's sandbox does not start as root.
-    flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else [*FLAGS]
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=require.chromium(), args=flags)
+    with running_chromium(require) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +36,7 @@ def complaints() -> Iterator[list[str]]:
 
 @pytest.fixture
 def open_page(chromium: Any, demo: Demo, complaints: list[str]) -> Iterator[Callable[..., Page]]:
-    """Open the site in a browser of its own."""
+    """Open the site in a browser of its own, by default the page with the forms."""
     contexts = []
 
     def note_failure(url: str, failure: str) -> None:
@@ -61,14 +44,14 @@ def open_page(chromium: Any, demo: Demo, complaints: list[str]) -> Iterator[Call
         if failure != "net::ERR_ABORTED":
             complaints.append(f"{url}: {failure}")
 
-    def open_page(**options: Any) -> Page:
+    def open_page(path: str = "begin", **options: Any) -> Page:
         context = chromium.new_context(**options)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("requestfailed", lambda request: note_failure(request.url, request.failure))
-        page.goto(demo.url)
+        page.goto(demo.url + path)
         return page
 
     yield open_page
@@ -97,10 +80,13 @@ def test_a_visitor_sees_what_happens_to_the_cookie(
     look: dict[str, Any], open_page: Callable[..., Page], tmp_path: Path
 ) -> None:
     """Visits, cart, login, ten requests at once, logout: on any screen, with the cookie as it is in production."""
-    page = open_page(**look)
+    page = open_page("", **look)
     jar = page.context.cookies
     assert jar() == []
     page.screenshot(path=tmp_path / "1 nothing yet.png", full_page=True)
+    assert overflow(page) <= 0
+
+    page.get_by_role("link", name="Begin").click()
 
     for _ in range(2):
         page.get_by_role("button", name="Count a visit").click()
@@ -137,7 +123,7 @@ def test_a_visitor_sees_what_happens_to_the_cookie(
 
     assert jar() == []
     assert "no session" in page.locator("#cookie").inner_text()
-    assert page.locator("#visit-count").inner_text() == "0"
+    assert page.get_by_role("link", name="Begin").is_visible()
     page.screenshot(path=tmp_path / "3 logged out.png", full_page=True)
     assert overflow(page) <= 0
 
@@ -145,7 +131,6 @@ def test_a_visitor_sees_what_happens_to_the_cookie(
 def test_a_second_race_starts_from_nothing(open_page: Callable[..., Page]) -> None:
     """The button can be pressed again, and stays where it was."""
     page = open_page()
-    page.get_by_role("button", name="Count a visit").click()
     button = page.get_by_role("button", name="Send ten requests")
 
     for _ in range(2):
@@ -160,15 +145,46 @@ def test_a_session_that_ended_elsewhere_does_not_break_the_race(
 ) -> None:
     """Logged out in another tab: the button says what is wrong, and no session is created."""
     page = open_page()
-    page.get_by_role("button", name="Count a visit").click()
     page.context.clear_cookies()
 
     page.get_by_role("button", name="Send ten requests").click()
     page.get_by_text("Reload the page").wait_for()
 
-    assert "409" in page.locator("#race-result").inner_text()
-    assert "409" in complaints.pop()
+    assert "403" in page.locator("#race-result").inner_text()
+    assert "403" in complaints.pop()
     assert page.context.cookies() == []
+
+
+def test_a_visitor_sees_a_form_refused(open_page: Callable[..., Page], complaints: list[str], tmp_path: Path) -> None:
+    """The form that comes without the token does nothing, and back on the page the events tell why."""
+    page = open_page()
+
+    page.get_by_role("button", name="Count without the token").click()
+    page.get_by_role("heading", name="403").wait_for()
+    assert "403" in complaints.pop()
+    page.get_by_role("link", name="Back to the demo").click()
+
+    assert page.locator("#visit-count").inner_text() == "0"
+    assert "csrf_rejected A request was refused: no token." in " ".join(page.locator(".events").inner_text().split())
+    page.screenshot(path=tmp_path / "refused.png", full_page=True)
+
+
+def test_a_form_from_before_the_login_is_refused(open_page: Callable[..., Page], complaints: list[str]) -> None:
+    """Logged in in another tab: the old tab's token is dead, and reloaded it works."""
+    old = open_page()
+    new = old.context.new_page()
+    new.goto(old.url)
+    new.get_by_label("Your name").fill("Ada")
+    new.get_by_role("button", name="Log in").click()
+    new.locator("#user").wait_for()
+
+    old.get_by_role("button", name="Count a visit").click()
+    old.get_by_role("heading", name="403").wait_for()
+    assert "403" in complaints.pop()
+    old.get_by_role("link", name="Back to the demo").click()
+    old.get_by_role("button", name="Count a visit").click()
+
+    assert old.locator("#visit-count").inner_text() == "1"
 
 
 def test_all_but_the_race_works_without_scripts(open_page: Callable[..., Page]) -> None:
@@ -189,11 +205,11 @@ def test_the_keyboard_reaches_everything_in_order(open_page: Callable[..., Page]
     page = open_page()
     reached = []
 
-    for _ in range(7):
+    for _ in range(8):
         page.keyboard.press("Tab")
         text = page.evaluate("document.activeElement.innerText || document.activeElement.name")
         reached.append(" ".join(text.split()))
 
-    controls = ["Count a visit", "+ Add Tea", "+ Add Coffee", "+ Add Cake", "user", "Log in"]
+    controls = ["Count a visit", "Count without the token", "+ Add Tea", "+ Add Coffee", "+ Add Cake", "user", "Log in"]
     assert reached == ["Skip to the content", *controls]
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"

@@ -15,6 +15,7 @@ from wsgiref.validate import validator
 
 import pytest
 from client import SECRET, Answer, Client, Response, SpyStore
+from servers import HIDDEN_FIELD
 from werkzeug.middleware.lint import LintMiddleware
 
 from wsgi_session import Session, SessionMiddleware
@@ -64,22 +65,26 @@ def django(settings: Path) -> Iterator[ModuleType]:
         connections.close_all()
 
 
+def import_anew(module: str, patch: pytest.MonkeyPatch) -> ModuleType:
+    patch.setenv("WSGI_SESSION_SECRET", SECRET)
+    patch.setenv("WSGI_SESSION_STORE", "memory://")
+    patch.delitem(sys.modules, module, raising=False)
+    return importlib.import_module(module)
+
+
+@pytest.fixture
+def plain_example(settings: Path, monkeypatch: pytest.MonkeyPatch) -> WSGIApplication:
+    return import_anew("plain", monkeypatch).application
+
+
 @pytest.fixture
 def flask_example(settings: Path, monkeypatch: pytest.MonkeyPatch) -> WSGIApplication:
-    """The Flask example, as new."""
-    monkeypatch.setenv("WSGI_SESSION_SECRET", SECRET)
-    monkeypatch.setenv("WSGI_SESSION_STORE", "memory://")
-    monkeypatch.delitem(sys.modules, "flask_app", raising=False)
-    return importlib.import_module("flask_app").app
+    return import_anew("flask_app", monkeypatch).app
 
 
 @pytest.fixture
 def django_example(django: ModuleType, monkeypatch: pytest.MonkeyPatch) -> WSGIApplication:
-    """The Django example, as new."""
-    monkeypatch.setenv("WSGI_SESSION_SECRET", SECRET)
-    monkeypatch.setenv("WSGI_SESSION_STORE", "memory://")
-    monkeypatch.delitem(sys.modules, "shop.wsgi", raising=False)
-    return importlib.import_module("shop.wsgi").application
+    return import_anew("shop.wsgi", monkeypatch).application
 
 
 class Browser(Client):
@@ -91,11 +96,19 @@ class Browser(Client):
 
 
 def post(client: Client, path: str, **form: str) -> Answer:
-    """Post a form, with what Django asks of a script."""
+    """Open the page with the forms, and submit one."""
+    return submit(client, path, hidden_fields(client) | form)
+
+
+def hidden_fields(client: Client) -> dict[str, str]:
+    fields = dict(HIDDEN_FIELD.findall(client.get("/shop").body.decode()))
+    assert len(fields) == 1
+    return fields
+
+
+def submit(client: Client, path: str, form: dict[str, str], **environ: str) -> Answer:
     headers = {"CONTENT_TYPE": "application/x-www-form-urlencoded", "HTTP_ORIGIN": "https://example.com"}
-    if "csrftoken" in client.jar:
-        headers["HTTP_X_CSRFTOKEN"] = client.jar["csrftoken"]
-    return client.request(path, method="POST", body=urlencode(form).encode(), environ=headers)
+    return client.request(path, method="POST", body=urlencode(form).encode(), environ=headers | environ)
 
 
 # --- the examples ----------------------------------------------------------------------------------------------------
@@ -153,13 +166,40 @@ def test_the_django_session_and_its_users_stay_djangos(django_example: WSGIAppli
     assert json.loads(client.get("/whoami", cookie=ours_alone).body) == {"user": None, "django_user": ""}
 
 
-def test_django_refuses_a_post_without_its_token(django_example: WSGIApplication) -> None:
-    """Django's own protection against forged requests stands in front of our session as it did."""
+def test_django_checks_its_tokens_itself(django_example: WSGIApplication) -> None:
+    """Without Django's token the site's own form meets Django's refusal, and with it another site's form meets ours."""
     client = Browser(django_example)
     client.get("/count")
+    fields = hidden_fields(client)
 
-    assert client.request("/logout", method="POST").status == 403
+    bare = submit(client, "/logout", {})
+    foreign = submit(client, "/logout", fields, HTTP_SEC_FETCH_SITE="cross-site")
+    unknown = submit(client, "/logout", fields, HTTP_ORIGIN="https://evil.example")
+
+    assert fields.keys() == {"csrfmiddlewaretoken"}
+    assert (bare.status, b"CSRF verification failed" in bare.body) == (403, True)
+    for refused in (foreign, unknown):
+        assert (refused.status, refused.body[:24]) == (403, b"This request was refused")
     assert json.loads(client.get("/count").body) == {"hits": 2}
+    assert submit(client, "/logout", fields, HTTP_SEC_FETCH_SITE="same-origin").status == 200
+    assert COOKIE not in client.jar
+
+
+@pytest.mark.parametrize("example", ["plain_example", "flask_example"])
+def test_an_example_checks_the_token_of_its_session(example: str, request: pytest.FixtureRequest) -> None:
+    """Without the field a form is refused; a login ends the token from before, and gives a new one."""
+    client = Browser(request.getfixturevalue(example))
+
+    refused = submit(client, "/login", {"user": "ada"})
+    made_by_refusal = dict(client.jar)
+    fields = hidden_fields(client)
+    passed = submit(client, "/login", fields | {"user": "ada"})
+    stale = submit(client, "/cart", fields | {"item": "tea"})
+    fresh = post(client, "/cart", item="rice")
+
+    assert [answer.status for answer in (refused, passed, stale, fresh)] == [403, 200, 403, 200]
+    assert made_by_refusal == {}
+    assert json.loads(client.get("/cart").body) == {"cart": ["rice"]}
 
 
 @pytest.mark.parametrize("example", ["flask_example", "django_example"])

@@ -16,6 +16,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
 ]
 ROOT_URLCONF = "shop.urls"
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates"}]
 WSGI_APPLICATION = "shop.wsgi.application"
 
 DATABASE = os.environ.get("DJANGO_DATABASE", Path(__file__).parents[1] / "db.sqlite3")

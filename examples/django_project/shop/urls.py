@@ -6,6 +6,7 @@ from . import views
 
 urlpatterns = [
     path("", views.home),
+    path("shop", views.shop),
     path("count", views.count),
     path("cart", views.cart),
     path("login", views.login),

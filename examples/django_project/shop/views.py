@@ -3,15 +3,27 @@
 from pathlib import Path
 
 from django.contrib import auth
-from django.http import FileResponse, JsonResponse, StreamingHttpResponse
-from django.views.decorators.csrf import ensure_csrf_cookie
+from django.http import FileResponse, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.template import engines
 from django.views.decorators.http import require_POST
 
+FORMS = """<!doctype html>
+<title>Shop</title>
+<form method="post" action="/cart">{% csrf_token %} <input name="item"> <button>Add to the cart</button></form>
+<form method="post" action="/login">
+  {% csrf_token %} <input name="user"> <input name="password" type="password"> <button>Log in</button>
+</form>
+<form method="post" action="/logout">{% csrf_token %} <button>Log out</button></form>
+"""
 
-@ensure_csrf_cookie  # what POSTs to /cart, /login and /logout have to send back as X-CSRFToken
+
 def home(request):
     session = request.environ["session"]
     return JsonResponse({"hits": session.get("hits", 0), "cart": session.get("cart", [])})
+
+
+def shop(request):
+    return HttpResponse(engines["django"].from_string(FORMS).render(request=request))  # with tokens of Django's
 
 
 def count(request):

@@ -5,7 +5,10 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 from wsgi_session import SessionMiddleware
+from wsgi_session.csrf import CSRFMiddleware
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
 
-application = SessionMiddleware(get_wsgi_application())
+# Tokens are Django's: its forms and its admin have them, and CsrfViewMiddleware checks them. In front of it, this mode
+# needs none. It refuses what browsers say comes from another site, also for views that are csrf_exempt.
+application = SessionMiddleware(CSRFMiddleware(get_wsgi_application(), mode="fetch-metadata"))

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, parse_qsl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ... import Cookie, Lifetime, Session, SessionMiddleware, get_session
+from ...csrf import CSRFMiddleware, csrf_field, csrf_token
 from ...stores import Store
 from . import words
 from .journal import Journal
@@ -71,6 +72,7 @@ _SECURITY_HEADERS: Final = (
 _templates: Final = Environment(
     loader=PackageLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
+_templates.globals.update(csrf_field=csrf_field, csrf_token=csrf_token)
 _templates.filters.update(clock_time=words.clock_time, duration=words.duration, short=words.short)
 
 
@@ -99,8 +101,8 @@ def make_site(
     clock: Callable[[], float] = time.time,
     pause: Callable[[float], object] = time.sleep,
 ) -> "WSGIApplication":
-    """Return the site, wrapped in a session, and in something that notes which cookies it sends."""
-    site = Site(cookie, journal, clock=clock, pause=pause)
+    """Return the site, which no other site's forms reach, in a session, and in something that notes its cookies."""
+    site = CSRFMiddleware(Site(cookie, journal, clock=clock, pause=pause), on_reject=_refuse)
     sessions = SessionMiddleware(site, store, secret=secret, cookie=cookie, on_event=journal.note, clock=clock)
 
     def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -139,33 +141,34 @@ class Site:
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> list[bytes]:
         """Serve one request."""
-        answer = self._answer(environ)
-        start_response(answer.status, [*answer.headers, *_SECURITY_HEADERS])
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
+        return _send(self._answer(environ), environ, start_response)
 
     def _answer(self, environ: "WSGIEnvironment") -> Answer:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         allowed = ("POST",) if path in self._forms else ("GET", "HEAD")
-        if path not in {"/", *_STATIC, *self._forms}:
+        if path not in {"/", "/begin", *_STATIC, *self._forms}:
             return _error("404 Not Found", "There is no such page.")
         if method not in allowed:
             return _error("405 Method Not Allowed", "This address is not for that.", ("Allow", ", ".join(allowed)))
         if path in _STATIC:
             return _STATIC[path]
         if path == "/":
-            return self._page(get_session(environ), parse_qs(environ.get("QUERY_STRING", "")).get("done", [""])[0])
-        if _is_cross_site(environ):
-            return _error("403 Forbidden", "This form was sent from another site.")
+            return self._page(environ, parse_qs(environ.get("QUERY_STRING", "")).get("done", [""])[0])
+        if path == "/begin":
+            csrf_token(environ)  # begins a session, which the forms of the page that follows need
+            return _see_other("", done="begun")
         return self._forms[path](get_session(environ), _read_form(environ))
 
     # --- the page ----------------------------------------------------------------------------------------------------
 
-    def _page(self, session: Session, done: str) -> Answer:
+    def _page(self, environ: "WSGIEnvironment", done: str) -> Answer:
+        session = get_session(environ)
         entries = [] if session.id is None else self.journal.entries_of(session.id)
         last_cookie = next((entry for entry in entries if entry["name"] == "set_cookie"), None)
         laps = session.get("laps", [], type=list[Lap])
         body = _templates.get_template("page.html").render(
             session=session,
+            environ=environ,
             now=self.clock(),
             ends_at=None if session.created_at is None else self.lifetime.absolute_end(session.created_at),
             visits=session.get("visits", 0, type=int),
@@ -222,11 +225,9 @@ class Site:
 
     def _log_out(self, session: Session, _form: Form) -> Answer:
         session.destroy()
-        return _see_other("login", done="logout")
+        return _see_other("begin", done="logout")
 
     def _start_race(self, session: Session, _form: Form) -> Answer:
-        if session.is_new:
-            return _error("409 Conflict", "There is no session to race on. Count a visit first.")
         session["race"] = 0
         session["laps"] = []
         return Answer("204 No Content")
@@ -241,6 +242,16 @@ class Site:
         return Answer("204 No Content")
 
 
+def _send(answer: Answer, environ: "WSGIEnvironment", start_response: "StartResponse") -> list[bytes]:
+    start_response(answer.status, [*answer.headers, *_SECURITY_HEADERS])
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
+
+
+def _refuse(environ: "WSGIEnvironment", start_response: "StartResponse", _reason: str) -> list[bytes]:
+    text = "Nothing proves that this was sent by a page of this site, so the application did not even see it."
+    return _send(_error("403 Forbidden", text), environ, start_response)
+
+
 def _html(status: str, body: str, *headers: tuple[str, str]) -> Answer:
     return _content(status, "text/html; charset=utf-8", body.encode(), ("Cache-Control", "no-store"), *headers)
 
@@ -250,8 +261,8 @@ def _error(status: str, text: str, *headers: tuple[str, str]) -> Answer:
 
 
 def _see_other(section: str, *, done: str = "") -> Answer:
-    query = f"?done={done}" if done else ""
-    return _content("303 See Other", "text/plain; charset=utf-8", b"", ("Location", f"/{query}#{section}"))
+    location = "/" + (f"?done={done}" if done else "") + (f"#{section}" if section else "")
+    return _content("303 See Other", "text/plain; charset=utf-8", b"", ("Location", location))
 
 
 def _read_form(environ: "WSGIEnvironment") -> Form:
@@ -261,11 +272,3 @@ def _read_form(environ: "WSGIEnvironment") -> Form:
         return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=8))
     except ValueError:
         return {}
-
-
-def _is_cross_site(environ: "WSGIEnvironment") -> bool:
-    site, origin = environ.get("HTTP_SEC_FETCH_SITE"), environ.get("HTTP_ORIGIN")
-    if site is not None:
-        return site not in ("same-origin", "none")
-    # Over plain http browsers send it on this machine only; and what sends neither is no browser.
-    return origin is not None and origin != f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST')}"

@@ -60,6 +60,8 @@ def tell(entry: Entry) -> str:
             return f"The id changed from {short(old)} to {short(new)}; the old one is dead."
         case {"name": "set_cookie", "request": request}:
             return f"The answer to {request} carried a Set-Cookie."
+        case {"name": "csrf_rejected", "reason": reason}:
+            return f"A request was refused: {reason}."
         case {"name": "overwritten", "keys": keys}:
             return f"Two requests changed {', '.join(keys)}; the later one won."
         case _:

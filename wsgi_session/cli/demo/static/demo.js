@@ -2,6 +2,7 @@
 "use strict";
 
 const REQUESTS = 10;
+const token = document.querySelector('meta[name="csrf-token"]').content;
 const button = document.getElementById("race-button");
 const result = document.getElementById("race-result");
 
@@ -24,7 +25,7 @@ async function race() {
 }
 
 async function post(path) {
-  const answer = await fetch(path, { method: "POST" });
+  const answer = await fetch(path, { method: "POST", headers: { "X-CSRF-Token": token } });
   if (!answer.ok) {
     throw new Error(`the server answered ${answer.status}`);
   }
