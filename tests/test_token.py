@@ -70,7 +70,7 @@ def test_what_was_signed_verifies() -> None:
 
     assert re.fullmatch(r"A{43}\.[A-Za-z0-9_-]{43}", text)
     assert TokenSigner.is_well_formed(text)
-    assert signer().verify(text) == (TOKEN, False)
+    assert signer().verify(text)[:2] == (TOKEN, False)
 
 
 def test_signing_is_the_same_in_every_release() -> None:
@@ -111,8 +111,8 @@ def test_sec_15_the_newest_secret_signs_and_every_secret_verifies() -> None:
     rolled = signer(OTHER_SECRET, SECRET)
 
     assert rolled.sign(TOKEN) == signer(OTHER_SECRET).sign(TOKEN)
-    assert rolled.verify(signer(OTHER_SECRET).sign(TOKEN)) == (TOKEN, False)
-    assert rolled.verify(signer(SECRET).sign(TOKEN)) == (TOKEN, True)
+    assert rolled.verify(signer(OTHER_SECRET).sign(TOKEN))[:2] == (TOKEN, False)
+    assert rolled.verify(signer(SECRET).sign(TOKEN))[:2] == (TOKEN, True)
     assert signer(OTHER_SECRET).verify(signer(SECRET).sign(TOKEN)) is None
 
 
@@ -158,7 +158,7 @@ def test_a_good_secret_is_taken(secret: Any) -> None:
     """One secret or several, text or bytes, each at least 32 bytes."""
     made = TokenSigner(secret, purpose="p")
 
-    assert made.verify(made.sign(TOKEN)) == (TOKEN, False)
+    assert made.verify(made.sign(TOKEN))[:2] == (TOKEN, False)
 
 
 @pytest.mark.parametrize(

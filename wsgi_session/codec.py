@@ -95,7 +95,9 @@ class JSONCodec:
             data = msgspec.json.decode(payload)
             # Most sessions are flat, or shallow, and hold JSON's own types only: then there is nothing to turn back.
             is_flat = payload.rfind(b"{") <= 0 and b"[" not in payload
-            if not is_flat and (b'{"$' in payload or payload.count(b"[") + payload.count(b"{") > MAX_DEPTH):
+            if not is_flat and (
+                (b"$" in payload and b'{"$' in payload) or payload.count(b"[") + payload.count(b"{") > MAX_DEPTH
+            ):
                 data = {key: _from_json(value, 1) for key, value in data.items()}
         except _NOT_OURS:
             return None

@@ -96,6 +96,6 @@ class Finder:
             record = replace(record, expires_at=expires_at)
         return SessionState(
             Changes(self._codec, data, record.data),
-            stored=Stored(verified.token, key, record, verified.is_stale),
+            stored=Stored(verified.token, key, record, verified.is_stale, verified.signed),
             is_repair_due=is_repair_due,
         )

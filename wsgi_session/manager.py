@@ -245,7 +245,7 @@ class SessionManager:
             max_age_s = math.ceil(state.stored.record.expires_at - now)
         else:
             max_age_s = math.ceil(min(self.lifetime.absolute_end(state.stored.record.started_at) - now, MAX_AGE_S))
-        return self.cookie.write(self._signer.sign(state.stored.token), max_age_s=max_age_s)
+        return self.cookie.write(state.stored.signed or self._signer.sign(state.stored.token), max_age_s=max_age_s)
 
     def _warn_of_http(self) -> None:
         if self.cookie.secure and not self._is_http_warned:

@@ -20,6 +20,8 @@ class Stored(NamedTuple):
     record: Record
     is_stale: bool = False
     """Whether an older secret signed its cookie."""
+    signed: str | None = None
+    """The cookie's value as it came, if that is how it would be signed today."""
 
     def __repr__(self) -> str:
         return f"Stored({self.record!r})"  # an error page shows local variables: the token is not for it

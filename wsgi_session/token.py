@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from itsdangerous import Signer
+from itsdangerous.signer import SigningAlgorithm
 
 from .errors import ConfigError
 
@@ -63,6 +64,8 @@ class Verified(NamedTuple):
     token: str
     is_stale: bool
     """Whether an older secret signed it, so that the cookie is due to be re-issued."""
+    signed: str | None = None
+    """The text that the newest secret signed; ``None`` if an older one did."""
 
     def __repr__(self) -> str:
         return f"Verified(is_stale={self.is_stale})"  # an error page shows local variables: the token is not for it
@@ -107,8 +110,16 @@ class TokenSigner:
         token, presented = text[:43], text.encode("ascii")
         for age, signer in enumerate(self._signers):
             if hmac.compare_digest(signer.sign(token), presented):
-                return Verified(token, is_stale=age > 0)
+                return Verified(token, is_stale=age > 0, signed=None if age else text)
         return None
+
+
+class _HMACSHA256(SigningAlgorithm):
+    """What itsdangerous' own class computes, in one call instead of three."""
+
+    def get_signature(self, key: bytes, value: bytes) -> bytes:
+        """Return the HMAC-SHA256 of *value*."""
+        return hmac.digest(key, value, "sha256")
 
 
 def _make_signer(key: bytes, purpose: str) -> Signer:
@@ -119,7 +130,7 @@ def _make_signer(key: bytes, purpose: str) -> Signer:
     salt = f"wsgi_session.v1:sid:{len(purpose)}:{purpose}"
     derived = Signer(purpose_key, salt=salt, key_derivation="hmac", digest_method=hashlib.sha256).derive_key()
     # The derivation never changes, so it is done once and not for every cookie.
-    return Signer(derived, salt=salt, key_derivation="none", digest_method=hashlib.sha256)
+    return Signer(derived, salt=salt, key_derivation="none", algorithm=_HMACSHA256())
 
 
 def _read_secrets(secret: Secrets) -> list[bytes]:
