@@ -67,6 +67,12 @@ class JSONCodec:
 
     def encode(self, data: Mapping[str, Any], /) -> bytes:
         """Return *data* as bytes. Raises: see :meth:`Codec.encode`."""
+        payload = _plain_json(data)
+        if payload is None or len(payload) > MAX_DATA_BYTES:
+            payload = self._encode_each(data)
+        return payload
+
+    def _encode_each(self, data: Mapping[str, Any]) -> bytes:
         tree: dict[str, Any] = {}
         for key, value in data.items():
             try:
@@ -93,15 +99,34 @@ class JSONCodec:
             return None
         try:
             data = msgspec.json.decode(payload)
-            # Most sessions are flat, or shallow, and hold JSON's own types only: then there is nothing to turn back.
-            is_flat = payload.rfind(b"{") <= 0 and b"[" not in payload
-            if not is_flat and (
-                (b"$" in payload and b'{"$' in payload) or payload.count(b"[") + payload.count(b"{") > MAX_DEPTH
-            ):
+            # Most sessions are like that, and then there is nothing to turn back.
+            if not _is_shallow_and_untyped(payload):
                 data = {key: _from_json(value, 1) for key, value in data.items()}
         except _NOT_OURS:
             return None
         return data if isinstance(data, dict) else None
+
+
+def _plain_json(data: Mapping[str, Any]) -> bytes | None:
+    """Return *data* as JSON if that alone says all of it, as of most sessions; else ``None``.
+
+    What reads back equal was JSON's own all the way down: a tuple would read back as a list, a date as text.
+    """
+    try:
+        payload = msgspec.json.encode(data)
+        is_plain = _is_shallow_and_untyped(payload) and msgspec.json.decode(payload) == data
+    except Exception:  # noqa: BLE001  whatever cannot be carried, the other way says what and where
+        return None
+    return payload if is_plain else None
+
+
+def _is_shallow_and_untyped(payload: bytes) -> bool:
+    """Return whether no object in *payload* names a type, and it is not nested too deeply; in doubt ``False``."""
+    if payload.rfind(b"{") <= 0 and b"[" not in payload:
+        return True  # flat
+    if b"$" in payload and b'{"$' in payload:
+        return False
+    return payload.count(b"[") + payload.count(b"{") <= MAX_DEPTH
 
 
 def as_stored(codec: Codec, key: str, value: Any) -> Any:
