@@ -895,3 +895,40 @@ def test_zones_keep_their_offset() -> None:
 
     assert stored(moment) == moment
     assert stored(moment).utcoffset() == timedelta(0)
+
+
+def alternating(levels: int) -> Any:
+    value: Any = ']}[{\\"'
+    for level in range(levels):
+        value = [value] if level % 2 else {"key": value}
+    return value
+
+
+@pytest.mark.parametrize("levels", [1, 16, 31, 32])
+def test_wide_data_comes_back_at_every_depth(levels: int) -> None:
+    """Many containers, strings full of brackets: up to the limit it is carried."""
+    data = {"wide": [{"a": "{[", "b": [1]} for _ in range(50)], "deep": alternating(levels)}
+
+    assert JSONCodec().decode(JSONCodec().encode(data)) == data
+
+
+@pytest.mark.parametrize("levels", [33, 34, 60, 64, 66])
+def test_wide_data_is_refused_beyond_the_depth(levels: int) -> None:
+    """However the containers alternate: what is too deep is neither stored nor read."""
+    data = {"wide": [{"a": "{[", "b": [1]} for _ in range(50)], "deep": alternating(levels)}
+
+    with pytest.raises(EncodeError, match="levels deep"):
+        JSONCodec().encode(data)
+    assert JSONCodec().decode(json.dumps(data).encode()) is None
+
+
+def test_a_text_of_a_class_of_its_own_is_a_key() -> None:
+    """Beside what JSON cannot say alone, too."""
+
+    class Name(str):
+        __slots__ = ()
+
+    data = {"outer": {Name("key"): (1, 2)}}
+
+    assert stored(data) == {"outer": {"key": (1, 2)}}
+    assert type(next(iter(stored(data)["outer"]))) is str

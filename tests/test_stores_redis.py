@@ -938,26 +938,66 @@ def test_what_a_server_refuses_during_a_scan(
 
 
 @server
-def test_a_scan_ends_although_a_session_rotates_each_time_it_is_met(
+def test_a_scan_ends_although_a_session_rotates_twice_each_time_it_is_met(
     single: Place, open_store: Open, record: Record
 ) -> None:
     """It is met again and again under its new keys, and not for ever."""
     store = open_store(single.url)
     key = KEY
     store.create(key, record)
-    met = []
+    met: list[str] = []
 
     for key, _ in store.scan():
         met.append(key)
-        store.create(uuid.uuid4().hex * 2, record)
-        store.delete(key)
+        for _ in range(2):
+            old, key = key, uuid.uuid4().hex * 2
+            store.create(key, record)
+            store.delete(old)
 
     assert len(set(met)) == len(met)
     assert 50 < len(met) < 500
 
 
 @server
-@pytest.mark.parametrize("refused", ["-client|tracking", "-subscribe", "resetchannels"])
+def test_a_scan_ends_although_all_sessions_are_touched_all_the_time(
+    single: Place, open_store: Open, record: Record
+) -> None:
+    """A session that is written again and again is read twice at most: once for the scan, once since it was told."""
+    store = open_store(single.url)
+    keys = [f"{number:064x}" for number in range(600)]
+    for key in keys:
+        store.create(key, record)
+    met = []
+
+    for key, _ in store.scan():
+        met.append(key)
+        for number in range(3):
+            store.touch(keys[(len(met) * 7 + number) % 600], seen_at=record.seen_at, expires_at=record.expires_at)
+
+    assert set(met) == set(keys)
+    assert len(met) <= 2 * len(keys)
+
+
+@server
+def test_a_client_that_checks_its_connections_does_not_end_a_scan(
+    redis_server: Server, prefix: str, record: Record
+) -> None:
+    """Whoever takes his time between two pages gets the rest all the same."""
+    client = redis.Redis(port=redis_server.port, health_check_interval=0.01)
+    with contextlib.closing(RedisStore(client, prefix=prefix)) as store:
+        live = replace(record, seen_at=time.time(), expires_at=time.time() + 3600)
+        for number in range(600):
+            store.create(f"{number:064x}", live)
+        scan = store.scan()
+        next(scan)
+        time.sleep(0.05)
+
+        assert len(list(scan)) >= 599
+    client.close()
+
+
+@server
+@pytest.mark.parametrize("refused", ["-client|tracking", "-client|id", "-ping", "-subscribe", "resetchannels"])
 def test_a_scan_that_may_not_watch_warns(
     services: Services, open_store: Open, record, prefix: str, caplog, refused: str, require
 ) -> None:

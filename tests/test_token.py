@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgi_session.errors import ConfigError
-from wsgi_session.token import TokenSigner, derive_secret, make_token, store_key
+from wsgi_session.token import TokenSigner, Verified, derive_secret, make_token, store_key
 
 TOKEN = "A" * 43
 ALPHABET = string.ascii_letters + string.digits + "-_"
@@ -70,7 +70,7 @@ def test_what_was_signed_verifies() -> None:
 
     assert re.fullmatch(r"A{43}\.[A-Za-z0-9_-]{43}", text)
     assert TokenSigner.is_well_formed(text)
-    assert signer().verify(text)[:2] == (TOKEN, False)
+    assert signer().verify(text) == Verified(TOKEN, is_stale=False)
 
 
 def test_signing_is_the_same_in_every_release() -> None:
@@ -111,8 +111,8 @@ def test_sec_15_the_newest_secret_signs_and_every_secret_verifies() -> None:
     rolled = signer(OTHER_SECRET, SECRET)
 
     assert rolled.sign(TOKEN) == signer(OTHER_SECRET).sign(TOKEN)
-    assert rolled.verify(signer(OTHER_SECRET).sign(TOKEN))[:2] == (TOKEN, False)
-    assert rolled.verify(signer(SECRET).sign(TOKEN))[:2] == (TOKEN, True)
+    assert rolled.verify(signer(OTHER_SECRET).sign(TOKEN)) == Verified(TOKEN, is_stale=False)
+    assert rolled.verify(signer(SECRET).sign(TOKEN)) == Verified(TOKEN, is_stale=True)
     assert signer(OTHER_SECRET).verify(signer(SECRET).sign(TOKEN)) is None
 
 
@@ -158,7 +158,7 @@ def test_a_good_secret_is_taken(secret: Any) -> None:
     """One secret or several, text or bytes, each at least 32 bytes."""
     made = TokenSigner(secret, purpose="p")
 
-    assert made.verify(made.sign(TOKEN))[:2] == (TOKEN, False)
+    assert made.verify(made.sign(TOKEN)) == Verified(TOKEN, is_stale=False)
 
 
 @pytest.mark.parametrize(

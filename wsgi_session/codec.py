@@ -27,6 +27,8 @@ __all__ = ["Codec", "JSONCodec"]
 MAX_DATA_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 32
 
+_TOO_DEEP: Final = b"\n" + b" " * (MAX_DEPTH + 1)
+
 T = TypeVar("T")
 
 
@@ -100,7 +102,7 @@ class JSONCodec:
         try:
             data = msgspec.json.decode(payload)
             # Most sessions are like that, and then there is nothing to turn back.
-            if not _is_shallow_and_untyped(payload):
+            if not _is_plain(payload):
                 data = {key: _from_json(value, 1) for key, value in data.items()}
         except _NOT_OURS:
             return None
@@ -114,19 +116,20 @@ def _plain_json(data: Mapping[str, Any]) -> bytes | None:
     """
     try:
         payload = msgspec.json.encode(data)
-        is_plain = _is_shallow_and_untyped(payload) and msgspec.json.decode(payload) == data
+        is_plain = _is_plain(payload) and msgspec.json.decode(payload) == data
     except Exception:  # noqa: BLE001  whatever cannot be carried, the other way says what and where
         return None
     return payload if is_plain else None
 
 
-def _is_shallow_and_untyped(payload: bytes) -> bool:
+def _is_plain(payload: bytes) -> bool:
     """Return whether no object in *payload* names a type, and it is not nested too deeply; in doubt ``False``."""
-    if payload.rfind(b"{") <= 0 and b"[" not in payload:
-        return True  # flat
     if b"$" in payload and b'{"$' in payload:
         return False
-    return payload.count(b"[") + payload.count(b"{") <= MAX_DEPTH
+    if payload.count(b"[") + payload.count(b"{") <= MAX_DEPTH:
+        return True
+    # Written a line each, and indented by its depth: what is deeper can be seen without a walk through all of it.
+    return _TOO_DEEP not in msgspec.json.format(payload, indent=1)
 
 
 def as_stored(codec: Codec, key: str, value: Any) -> Any:

@@ -82,7 +82,7 @@ class Committer:
             if current.version is not None:
                 record = self._seen(current, now, payload)
                 if self._store.update(key, record, version=current.version):
-                    self._settle(state, stored._replace(record=record), mine)
+                    self._settle(state, replace(stored, record=record), mine)
                     self._events.emit(SessionSaved, id=key)
                     return True
                 _pause(attempt)
@@ -126,13 +126,13 @@ class Committer:
         record = self._seen(current, now, payload)
         if copied is None or not self._store.update(rotated.key, record, version=copied.version):
             return None  # revoked before anybody knew it
-        return rotated._replace(record=record)
+        return replace(rotated, record=record)
 
     def _touch(self, state: SessionState, stored: Stored, now: float) -> bool:
         record = self._seen(stored.record, now)
         if not self._store.touch(stored.key, seen_at=record.seen_at, expires_at=record.expires_at):
             return False
-        state.stored = stored._replace(record=replace(record, version=stored.record.version), is_stale=False)
+        state.stored = replace(stored, record=replace(record, version=stored.record.version), is_stale=False)
         self._events.emit(SessionTouched, id=stored.key)
         return True
 
@@ -183,7 +183,7 @@ class Committer:
 
     def _settle(self, state: SessionState, stored: Stored, mine: bytes) -> None:
         """Remember that everything this request did so far is stored."""
-        state.stored = stored._replace(is_stale=False)
+        state.stored = replace(stored, is_stale=False)
         state.is_repair_due = False
         state.changes.settle(mine)
 

@@ -76,16 +76,19 @@ class Finder:
     def _revived(self, verified: Verified, key: str, record: Record) -> SessionState | None:
         """Return the state of the session that *record* holds, or ``None`` with an event if it is of no use."""
         now = self._clock()
-        # The clocks of two hosts differ, and that must not log anybody out: what is in the future counts as now.
-        ahead_s = max(record.seen_at, record.started_at) - now
+        started_at = record.started_at
+        is_repair_due = started_at > now + MAX_CLOCK_SKEW_S
+        ahead_s = max(record.seen_at, started_at) - now
         if ahead_s > MAX_CLOCK_SKEW_S:
             self._events.emit(ClockSkew, id=key, ahead_s=ahead_s)
-        is_repair_due = record.started_at > now + MAX_CLOCK_SKEW_S
-        record = record.clamped(now)
+        if ahead_s > 0 or record.created_at > now:
+            # The clocks of two hosts differ, and that must not log anybody out: what is in the future counts as now.
+            record = record.clamped(now)
+            started_at = record.started_at
         # The limits of today's configuration hold for sessions that were stored under another one, too.
-        expires_at = self._lifetime.ends_at(started_at=record.started_at, seen_at=record.seen_at)
+        expires_at = self._lifetime.ends_at(started_at=started_at, seen_at=record.seen_at)
         if now >= expires_at:
-            is_idle = now < self._lifetime.absolute_end(record.started_at)
+            is_idle = now < self._lifetime.absolute_end(started_at)
             self._events.emit(SessionExpired, id=key, limit="idle" if is_idle else "absolute")
             return None
         data = self._codec.decode(record.data)

@@ -5,7 +5,8 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, TypeVar
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
 
 from .codec import Codec, JSONCodec
 from .committer import Committer
@@ -31,20 +32,18 @@ logger = logging.getLogger("wsgi_session")
 T = TypeVar("T")
 
 
-class Outcome(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Outcome:
     """What a commit means for the response."""
 
     is_used: bool = False
     """Whether the response depends on the session."""
-    set_cookie: str | None = None
+    set_cookie: str | None = field(default=None, repr=False)
     """The value of the ``Set-Cookie`` header to add."""
     wire_name: str = ""
     """The name of the cookie in *set_cookie*."""
-    edits: tuple[HeadEdit, ...] = ()
+    edits: tuple[HeadEdit, ...] = field(default=(), repr=False)
     """What paired middleware adds to the headers."""
-
-    def __repr__(self) -> str:
-        return f"Outcome(is_used={self.is_used})"  # an error page shows local variables: the cookie is not for it
 
     def apply(self, headers: Headers) -> Headers:
         """Return *headers* with what this outcome adds: the very same list if the session was not used."""
@@ -63,6 +62,9 @@ class Outcome(NamedTuple):
 
 UNUSED: Final = Outcome()
 """What is told of a session that the request left alone."""
+
+USED: Final = Outcome(is_used=True)
+"""What is told of a session that the request used, if the browser need not hear of it."""
 
 
 class SessionManager:
@@ -173,6 +175,8 @@ class SessionManager:
                     session._phase = Phase.CLOSED
         if set_cookie is not None and not is_https:
             self._warn_of_http()
+        if set_cookie is None and not session._head_edits:
+            return USED
         return Outcome(is_used=True, set_cookie=set_cookie, wire_name=self.cookie.wire_name, edits=session._head_edits)
 
     def pass_unused(self, session: Session, *, is_over: bool = False) -> bool:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,7 @@ from .errors import ConfigError, StoreConflict, StoreUnavailable
 from .events import Event
 from .headers import Headers
 from .lifetime import Lifetime
-from .manager import UNUSED, Outcome, SessionManager
+from .manager import UNUSED, USED, SessionManager
 from .registry import SessionRegistry
 from .session import Phase, Session
 from .stores.base import Store
@@ -265,7 +266,9 @@ class _Response:
 
     def _forward(self) -> None:
         if self._session._state is not None and not self._outcome.is_used:
-            self._outcome = Outcome(is_used=True)  # first used between the head and this new one
+            self._outcome = USED  # first used between the head and this new one
+        if self._outcome.edits is not self._session._head_edits and self._outcome.is_used:
+            self._outcome = replace(self._outcome, edits=self._session._head_edits)  # asked for since the commit
         headers = self._outcome.apply(self._headers) if self._outcome.is_used else self._headers
         self._manager.head_left(self._session, headers)
         exc_info, self._exc_info = self._exc_info, None

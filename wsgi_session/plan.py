@@ -1,7 +1,7 @@
 """What this request's session asks of the store and of the browser: one pure decision table."""
 
 from enum import Enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 __all__ = ["Facts", "Plan", "StoreAction", "Tell", "make_plan"]
 
@@ -61,6 +61,9 @@ class Facts(NamedTuple):
     """What an earlier commit of this request, by ``save()``, left to be told."""
 
 
+_NOTHING: Final = Plan(StoreAction.NOTHING, Tell.NOTHING)
+
+
 def make_plan(facts: Facts) -> Plan:
     """Return what *facts* ask for."""
     # No cookie can be told of a new id, and a failed request gets no new rights: then neither create nor rotate.
@@ -83,4 +86,4 @@ def make_plan(facts: Facts) -> Plan:
     # A touch also proves that the session is still alive before its cookie is issued again.
     if facts.is_touch_due or is_cookie_due:
         return Plan(StoreAction.TOUCH, refreshed)
-    return Plan(StoreAction.NOTHING, Tell.NOTHING)
+    return _NOTHING

@@ -1,7 +1,6 @@
 """What is known of one request's session once it was used: the house's own notes behind the ``Session``."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from .changes import Changes
 from .plan import Tell
@@ -11,8 +10,11 @@ from .token import make_token
 __all__ = ["SessionState", "Stored"]
 
 
-class Stored(NamedTuple):
+@dataclass(frozen=True, slots=True, repr=False)
+class Stored:
     """A session that the store has."""
+
+    # No tuple: error pages and error trackers look into those without asking for their repr.
 
     token: str
     key: str

@@ -9,7 +9,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from itsdangerous import Signer
 from itsdangerous.signer import SigningAlgorithm
@@ -58,13 +58,14 @@ def derive_secret(token: str, purpose: str) -> bytes:
     return hmac.digest(token.encode("ascii"), message, "sha256")
 
 
-class Verified(NamedTuple):
+@dataclass(frozen=True, slots=True, repr=False)
+class Verified:
     """A token that came with our signature."""
 
     token: str
     is_stale: bool
     """Whether an older secret signed it, so that the cookie is due to be re-issued."""
-    signed: str | None = None
+    signed: str | None = field(default=None, compare=False)
     """The text that the newest secret signed; ``None`` if an older one did."""
 
     def __repr__(self) -> str:
@@ -110,7 +111,7 @@ class TokenSigner:
         token, presented = text[:43], text.encode("ascii")
         for age, signer in enumerate(self._signers):
             if hmac.compare_digest(signer.sign(token), presented):
-                return Verified(token, is_stale=age > 0, signed=None if age else text)
+                return Verified(token, age > 0, None if age else text)
         return None
 
 

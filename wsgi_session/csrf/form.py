@@ -126,7 +126,7 @@ def _read_head(environ: "WSGIEnvironment", size: int) -> bytes | None:
     try:
         while len(head) < size and (chunk := source.read(size - len(head))):
             head += chunk
-    except OSError:  # the client went away, or its chunks are none: for the application to notice
+    except Exception:  # noqa: BLE001  the client went away, or its chunks are none: every server has its own error
         return None
     finally:
         environ["wsgi.input"] = ReplayedInput(bytes(head), source)

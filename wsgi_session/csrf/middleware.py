@@ -123,7 +123,7 @@ class CSRFMiddleware(Wrapper):
         except StoreUnavailable:
             if not self._is_report:
                 raise
-            reason = None
+            session._failure = reason = None  # the application meets it by itself, if it uses the session
         if reason is not None:
             handle = session.id if session.is_loaded else None
             session._host.events.emit(CsrfRejected, id=handle, reason=reason)

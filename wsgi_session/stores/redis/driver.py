@@ -76,10 +76,11 @@ def import_redis(scheme: str) -> Any:
         raise ConfigError(f'a {scheme} store needs redis-py: python -m pip install "wsgi-session[redis]"') from None
 
 
-# Of a client that is handed in stay away: retries (a write is sent once), caches (they answer what is no longer true),
-# what belongs to its own pool, and what only the newer protocol has: every answer comes in one shape.
+# Of a client that is handed in stay away: retries (a write is sent once), questions between ours, caches (they answer
+# what is no longer true), what belongs to its own pool, and what only the newer protocol has: every answer comes in one
+# shape.
 _LEFT_OUT: Final = re.compile(
-    "retry.*|connection_pool|protocol|cache.*|client_cache|himport_registry|maint.*|orig_.*|oss_.*"
+    "retry.*|health_check_interval|connection_pool|protocol|cache.*|client_cache|himport_registry|maint.*|orig_.*|oss_.*"
 )
 
 

@@ -93,6 +93,7 @@ class Watch:
             (number,) = self._ask("CLIENT", "ID")
             self._ask("CLIENT", "TRACKING", "ON", "REDIRECT", number, "BCAST", "PREFIX", prefix)
             self._ask("SUBSCRIBE", "__redis__:invalidate")
+            self._ask("PING")  # what names() asks must be allowed, too
         except BaseException:
             self.close()
             raise

@@ -11,7 +11,7 @@ import os
 import re
 import struct
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from typing import Any, Final
@@ -192,19 +192,24 @@ class RedisStore:
 
         A scan alone would miss a session that rotates to a name behind the cursor before it comes to the old one. So
         what is written meanwhile is read as well. A session can escape that only by being gone from each name before we
-        read it: then its next name is among those that are told after.
+        read it: then its next name is among those that are told after. A name that was told is read once: found alive,
+        it is yielded; found gone, it stays gone, since names are never used again.
         """
         nodes = self._nodes()
         with ExitStack() as stack:
             watches = [(node, self._watch(node, stack)) for node in nodes]
 
-            def read_told(known: Collection[bytes] = ()) -> Iterator[tuple[bytes, list[Any]]]:
+            told: set[bytes] = set()
+
+            def read_told() -> Iterator[tuple[bytes, list[Any]]]:
                 for node, names in [(node, watch()) for node, watch in watches]:
-                    yield from self._read(node, [name for name in names if name not in known], make_commands)
+                    new = [name for name in names if name not in told]
+                    told.update(new)
+                    yield from self._read(node, new, make_commands)
 
             for node, names in self._pages(nodes):
-                yield from self._read(node, names, make_commands)
-                yield from read_told(set(names))
+                yield from self._read(node, [name for name in names if name not in told], make_commands)
+                yield from read_told()
             for _ in range(_ROUNDS):
                 is_gone = False
                 for name, answers in read_told():
@@ -219,7 +224,7 @@ class RedisStore:
         if watch is None:
             logger.warning(
                 "%s lets nobody watch what is written, so a session that rotates at this moment may be missed. Let the "
-                "user do CLIENT TRACKING and SUBSCRIBE to __redis__:invalidate.",
+                "user do CLIENT ID, CLIENT TRACKING, PING and SUBSCRIBE to __redis__:invalidate.",
                 self._place,
             )
             return list
