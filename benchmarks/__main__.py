@@ -8,7 +8,8 @@ import click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from . import capacity, memory, scale, sweep
+from . import calls, capacity, charts, contention, imports, in_process, memory, scale, sweep, under_gunicorn
+from .fields import FIELDS
 from .measure import Tick
 from .places import PLACES, Place, Services, redis_server, valkey
 from .report import Table, write
@@ -36,6 +37,91 @@ def main() -> None:
 
     Servers are started for the run, on free ports of 127.0.0.1. Compare what stands in one table only.
     """
+
+
+@main.command("peers")
+@click.option("--size", "sizes", default=[1024, 20480], multiple=True, show_default=True, help="Bytes of a session.")
+@click.option("--rounds", default=20, show_default=True, help="Rounds in which each contender has its turn.")
+@click.option("--calls", "per_turn", default=20, show_default=True, help="Requests in each turn.")
+@_on(*FIELDS)
+@_out
+def measure_peers(sizes: tuple[int, ...], rounds: int, per_turn: int, names: tuple[str, ...], out: Path | None) -> None:
+    """Compare what a session adds to a request, here and in other libraries."""
+    for name in names:
+        with _field(name) as url, _ticking() as tick:
+            tables = in_process.measure(name, url, sizes=sizes, rounds=rounds, calls=per_turn, tick=tick)
+        _show(tables, out)
+
+
+@main.command("gunicorn")
+@click.option(
+    "--worker",
+    "kinds",
+    type=click.Choice(list(under_gunicorn.WORKERS)),
+    multiple=True,
+    default=["sync"],
+    show_default=True,
+    help="Kinds of workers.",
+)
+@click.option("--clients", default=[1, 50], multiple=True, show_default=True, help="Connections at the same time.")
+@click.option("--rounds", default=10, show_default=True, help="Rounds in which each site has its turn.")
+@click.option("--seconds", default=1, show_default=True, help="Seconds of each turn.")
+@_out
+def measure_gunicorn(
+    kinds: tuple[str, ...], clients: tuple[int, ...], rounds: int, seconds: int, out: Path | None
+) -> None:
+    """Load gunicorn with wrk, without and with sessions."""
+    with Services() as services, _ticking() as tick:
+        redis = redis_server(services)
+        turns = {"clients": clients, "rounds": rounds, "seconds": seconds}
+        _show([under_gunicorn.measure(redis, services, kinds=kinds, **turns, tick=tick)], out)
+
+
+@main.command("contention")
+@click.option("--threads", default=[2, 8, 32], multiple=True, show_default=True, help="Threads on one session.")
+@click.option("--requests", default=640, show_default=True, help="Requests of all threads together.")
+@click.option(
+    "--seconds", default=10.0, show_default=True, help="Seconds to write on SQLite, with sessions of their own."
+)
+@_on(*FIELDS, default=["memory", "sqlite", "redis"])
+@_out
+def measure_contention(
+    threads: tuple[int, ...], requests: int, seconds: float, names: tuple[str, ...], out: Path | None
+) -> None:
+    """Count in one session from many threads, and look for lost updates."""
+    tables = []
+    for name in names:
+        with _field(name) as url, _ticking() as tick:
+            tables.append(contention.measure(name, url, threads=threads, requests=requests, tick=tick))
+    with _ticking() as tick:
+        tables.append(contention.measure_writers(seconds=seconds, tick=tick))
+    _show(tables, out)
+
+
+@main.command("calls")
+@click.option("--count", default=50, show_default=True, help="Requests of each kind.")
+@_out
+def measure_calls(count: int, out: Path | None) -> None:
+    """Count the round trips to Redis, and the bytes, for each request."""
+    with _field("redis") as url, _ticking() as tick:
+        _show([calls.measure("redis", url, count=count, tick=tick)], out)
+
+
+@main.command("import")
+@click.option("--rounds", default=20, show_default=True, help="New interpreters for each of the two.")
+@_out
+def measure_import(rounds: int, out: Path | None) -> None:
+    """Import the package in a new interpreter."""
+    with _ticking() as tick:
+        _show([imports.measure(rounds=rounds, tick=tick)], out)
+
+
+@main.command("charts")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def draw_charts(folder: Path) -> None:
+    """Draw what `peers --out FOLDER` has written as SVG, beside it."""
+    for drawn in charts.draw(folder):
+        click.echo(drawn)
 
 
 @main.command("scale")
@@ -84,6 +170,14 @@ def measure_redis(count: int, out: Path | None) -> None:
 def _places(names: Sequence[str]) -> Iterator[list[Place]]:
     with Services() as services:
         yield [PLACES[name](services) for name in names]
+
+
+@contextmanager
+def _field(name: str) -> Iterator[str]:
+    """Start the server of the field called *name*, if it has one; yield the URL of its store."""
+    place = FIELDS[name].place
+    with _places([place] if place else []) as places:
+        yield places[0].url("peers") if places else ""
 
 
 @contextmanager

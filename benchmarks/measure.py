@@ -1,34 +1,65 @@
 """Measures contenders in turn, so that whatever else the machine does meets all of them alike."""
 
+import multiprocessing
 import time
 from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
 from statistics import median, quantiles
+from typing import Any
 
-Contender = Callable[[], object]
+processes = multiprocessing.get_context("spawn")
+
+Call = Callable[[], object]
+Contender = Callable[[], Call]
+"""Prepares one call and returns it. Only the call itself is timed."""
 Tick = Callable[[], object]
 
 
 def nothing() -> None:
-    """Tell nobody about the progress."""
+    """Do nothing: where nobody is told about the progress, and where a call needs no preparation."""
 
 
 def interleaved(
     contenders: Mapping[str, Contender], *, rounds: int, calls: int, tick: Tick = nothing
 ) -> dict[str, list[float]]:
-    """Call every contender *calls* times in each of the *rounds*; return the seconds that each single call took."""
+    """Let every contender make *calls* calls in each of the *rounds*; return the seconds that each single one took."""
     times: dict[str, list[float]] = {name: [] for name in contenders}
     clock = time.perf_counter
     names = list(contenders)
     for _ in range(rounds):
         for name in names:
-            call, note = contenders[name], times[name].append
+            prepare, note = contenders[name], times[name].append
             for _ in range(calls):
+                call = prepare()
                 started = clock()
                 call()
                 note(clock() - started)
         names.reverse()  # nobody always comes first
         tick()
     return times
+
+
+def in_new_process(function: Callable[..., Any], *arguments: object, tick: Tick) -> Any:
+    """Return what *function* returns in a process of its own, where it is also given a ``tick``."""
+    ours, theirs = processes.Pipe(duplex=False)
+    process = processes.Process(target=_tell, args=(theirs, function, arguments))
+    process.start()
+    theirs.close()
+    try:
+        while True:
+            is_over, told = ours.recv()
+            if is_over:
+                return told
+            tick()
+    except EOFError:
+        raise RuntimeError(f"{function.__name__}() failed in its process") from None
+    finally:
+        process.join()
+
+
+def _tell(pipe: Connection, function: Callable[..., Any], arguments: tuple[object, ...]) -> None:
+    with pipe:
+        pipe.send((True, function(*arguments, tick=lambda: pipe.send((False, None)))))
 
 
 def p99(times: list[float]) -> float:

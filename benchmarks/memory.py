@@ -1,17 +1,14 @@
 """What one stored session takes: in this process, in a server's memory, in a file."""
 
-import multiprocessing
 import resource
 import sys
 from collections.abc import Sequence
 
 from wsgi_session.stores import MemoryStore
 
-from .measure import Tick
+from .measure import Tick, processes
 from .places import Place, key_of, open_store, session_record
 from .report import Table
-
-_processes = multiprocessing.get_context("spawn")
 
 
 def measure(places: Sequence[Place], *, count: int, tick: Tick) -> Table:
@@ -23,7 +20,7 @@ def measure(places: Sequence[Place], *, count: int, tick: Tick) -> Table:
         table.add(store=store, bytes=round(size_bytes), times_the_data=size_bytes / len(record.data))
         tick()
 
-    with _processes.Pool(1) as fresh:
+    with processes.Pool(1) as fresh:
         add("memory", fresh.apply(_bytes_in_memory, (count,)))
     for place in places:
         store = open_store(place.url("filled"))

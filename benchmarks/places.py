@@ -43,9 +43,13 @@ def cookie_of(number: int, signer: TokenSigner, name: str) -> str:
 def session_data(size_bytes: int = 1024) -> dict[str, Any]:
     """Return the values of a session that takes this many bytes in JSON: a shop's, with a cart that fills it up."""
     size = JSONCodec().encode
-    line = {"sku": "B00-1234-XL", "name": "woollen socks", "quantity": 2, "price": 1295}
+
+    def line(number: int) -> dict[str, Any]:
+        # No two alike: pickle would store the second as a reference to the first.
+        return {"sku": f"B00-{number:04}-XL", "name": f"woollen socks {number:04}", "quantity": 2, "price": 1295}
+
     data: dict[str, Any] = {"user": 4711, "name": "Ada Lovelace", "language": "en", "visits": 1, "note": "", "cart": []}
-    data["cart"] = [line] * ((size_bytes - len(size(data))) // (len(size(line)) + 1))
+    data["cart"] = [line(number) for number in range((size_bytes - len(size(data))) // (len(size(line(0))) + 1))]
     data["note"] = "x" * (size_bytes - len(size(data)))
     return data
 

@@ -1,7 +1,8 @@
 """Loading one session among a thousand, and among a million."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from itertools import cycle
 from statistics import median
 
@@ -9,7 +10,7 @@ from wsgi_session import SessionManager
 from wsgi_session.stores import Store
 from wsgi_session.token import TokenSigner
 
-from .measure import Tick, interleaved
+from .measure import Contender, Tick, interleaved
 from .places import SECRET, Place, cookie_of, key_of, open_store, session_record
 from .report import Table
 
@@ -44,13 +45,17 @@ def measure(places: Sequence[Place], *, few: int, many: int, rounds: int, tick: 
     return table
 
 
-def _record_loader(store: Store, numbers: list[int]) -> Callable[[], object]:
+def _record_loader(store: Store, numbers: list[int]) -> Contender:
     keys = cycle([key_of(number) for number in numbers])
-    return lambda: store.load(next(keys))
+    return lambda: partial(store.load, next(keys))
 
 
-def _session_loader(manager: SessionManager, numbers: list[int]) -> Callable[[], object]:
+def _session_loader(manager: SessionManager, numbers: list[int]) -> Contender:
     name = manager.cookie.wire_name
     signer = TokenSigner(SECRET, purpose=name)
     cookies = cycle([cookie_of(number, signer, name) for number in numbers])
-    return lambda: manager.open(next(cookies))["visits"]
+    return lambda: partial(_load, manager, next(cookies))
+
+
+def _load(manager: SessionManager, cookie: str) -> object:
+    return manager.open(cookie)["visits"]

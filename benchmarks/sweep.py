@@ -1,6 +1,5 @@
 """How long others wait to write while a great many expired sessions are swept away."""
 
-import multiprocessing
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 from wsgi_session import SessionManager
 from wsgi_session.stores import Store
 
-from .measure import Tick, p99
+from .measure import Tick, p99, processes
 from .places import SECRET, Place, key_of, open_store, session_record
 from .report import Table
 
@@ -19,8 +18,6 @@ BUDGET = 20.0
 WRITERS = 4
 PAUSE_S = 0.005
 """What a writer waits for between two writes: a site with some traffic, not one at its limit."""
-
-_processes = multiprocessing.get_context("spawn")
 
 
 def measure(places: Sequence[Place], *, expired: int, idle_s: float, tick: Tick) -> Table:
@@ -56,8 +53,8 @@ def measure(places: Sequence[Place], *, expired: int, idle_s: float, tick: Tick)
 @contextmanager
 def _sweeper(url: str, expired: int) -> Iterator[Any]:
     """Start a process that sweeps once it is told to begin."""
-    ours, theirs = _processes.Pipe()
-    process = _processes.Process(target=_sweep, args=(theirs, url, expired))
+    ours, theirs = processes.Pipe()
+    process = processes.Process(target=_sweep, args=(theirs, url, expired))
     process.start()
     try:
         ours.recv()

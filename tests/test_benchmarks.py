@@ -13,6 +13,20 @@ pytestmark = pytest.mark.server
 for library in ("sqlalchemy", "redis", "pymemcache", "psycopg", "rich"):
     pytest.importorskip(library)
 
+PEERS = ("beaker", "cachelib", "django", "flask_session", "flask_sqlalchemy", "memcache", "pyramid")
+
+
+@pytest.fixture
+def main(monkeypatch: pytest.MonkeyPatch, require):
+    """The command line of the benchmarks, where all that they start is there."""
+    for name in ("redis-server", "valkey-server", "memcached", "postgres", "initdb"):
+        program(name, require)
+    # At the end: the package under test may be installed elsewhere, and is in that folder, too.
+    monkeypatch.setattr(sys, "path", [*sys.path, str(Path(__file__).parents[1])])
+    from benchmarks.__main__ import main
+
+    return main
+
 
 @pytest.mark.parametrize(
     ("command", "rows"),
@@ -21,18 +35,11 @@ for library in ("sqlalchemy", "redis", "pymemcache", "psycopg", "rich"):
         pytest.param("sweep --expired 300 --idle 0.5 --on sqlite --on postgresql", 2, id="sweep"),
         pytest.param("memory --count 300 --on sqlite --on postgresql --on redis --on memcached", 5, id="memory"),
         pytest.param("redis --count 100", 5, id="redis"),
+        pytest.param("import --rounds 1", 1, id="import"),
     ],
 )
-def test_a_benchmark_runs_to_its_end(
-    command: str, rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, require
-) -> None:
+def test_a_benchmark_runs_to_its_end(main, command: str, rows: int, tmp_path: Path) -> None:
     """It shows a table, and writes the same as Markdown and as JSON."""
-    for name in ("redis-server", "valkey-server", "memcached", "postgres", "initdb"):
-        program(name, require)
-    # At the end: the package under test may be installed elsewhere, and is in that folder, too.
-    monkeypatch.setattr(sys, "path", [*sys.path, str(Path(__file__).parents[1])])
-    from benchmarks.__main__ import main
-
     result = CliRunner().invoke(main, [*command.split(), "--out", str(tmp_path)], catch_exceptions=False)
 
     assert result.exit_code == 0
@@ -40,3 +47,64 @@ def test_a_benchmark_runs_to_its_end(
     for file in tmp_path.glob("*.json"):
         assert len(json.loads(file.read_text())["rows"]) == rows
     assert len(list(tmp_path.glob("*.md"))) == len(list(tmp_path.glob("*.json"))) > 0
+
+
+@pytest.mark.parametrize("field", ["memory", "sqlite", "sqlalchemy", "postgresql", "redis", "redis-pure", "memcached"])
+def test_peers_do_what_is_compared(main, field: str, tmp_path: Path) -> None:
+    """Every library makes every kind of request on every store; the chart shows all of them."""
+    for library in PEERS:
+        pytest.importorskip(library)
+
+    command = ["peers", "--on", field, "--size", "1024", "--rounds", "1", "--calls", "2", "--out", str(tmp_path)]
+    CliRunner().invoke(main, command, catch_exceptions=False)
+    drawn = CliRunner().invoke(main, ["charts", str(tmp_path)], catch_exceptions=False)
+
+    table = json.loads((tmp_path / f"{field}-1024.json").read_text())["rows"]
+    chart = Path(drawn.output.strip()).read_text()
+    assert len(table) >= 4
+    for row in table:
+        assert row["read"] is not None
+        assert f">{row['contender']}</text>" in chart
+    budgets = json.loads((tmp_path / f"{field}-budgets.json").read_text())["rows"]
+    assert {row["session"] for row in budgets} == {"1 KB"}
+    assert len(budgets) == 9
+
+
+def test_contention_loses_nothing_of_ours(main, tmp_path: Path) -> None:
+    """However many threads count in one session: what was answered is there."""
+    pytest.importorskip("beaker")
+    command = "contention --threads 4 --requests 40 --seconds 0.5 --on sqlite --out"
+    CliRunner().invoke(main, [*command.split(), str(tmp_path)], catch_exceptions=False)
+
+    ours, *others = json.loads((tmp_path / "contention-sqlite.json").read_text())["rows"]
+    assert ours["contender"] == "wsgi_session"
+    assert ours["lost updates"] == 0
+    assert others
+    assert (tmp_path / "writers.json").exists()
+
+
+def test_calls_are_counted(main, tmp_path: Path) -> None:
+    """The server's own count says what each request asked of it."""
+    pytest.importorskip("beaker")
+    CliRunner().invoke(main, ["calls", "--count", "2", "--out", str(tmp_path)], catch_exceptions=False)
+
+    rows = json.loads((tmp_path / "calls-redis.json").read_text())["rows"]
+    ours = {row["request"]: row["calls"] for row in rows if row["contender"] == "wsgi_session"}
+    assert ours["untouched"] == ours["anonymous"] == 0
+    assert ours["read"] == ours["create"] == 1
+    assert ours["write"] == 2
+    assert ours["rotate"] <= 3
+    assert ours["destroy"] <= 2
+
+
+def test_gunicorn_is_loaded(main, tmp_path: Path, require) -> None:
+    """Every site answers wrk, with whatever session it has."""
+    pytest.importorskip("beaker")
+    require.program("wrk", install="apt-get install wrk")
+
+    command = "gunicorn --clients 4 --rounds 1 --seconds 1 --out"
+    CliRunner().invoke(main, [*command.split(), str(tmp_path)], catch_exceptions=False)
+
+    rows = json.loads((tmp_path / "gunicorn.json").read_text())["rows"]
+    assert [row["clients"] for row in rows] == [4] * 7
+    assert all(row["requests"] > 0 for row in rows)

@@ -1,0 +1,156 @@
+"""What a session costs under gunicorn, with wrk as its clients: processor time, throughput and latency."""
+
+import re
+import subprocess
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from servers import Server, gunicorn
+
+from .measure import Tick
+from .places import RedisPlace, Services
+from .report import Table
+
+ROOT = Path(__file__).parents[1]
+WORKERS = {"sync": ["--workers=2"], "gthread": ["--workers=2", "--worker-class=gthread", "--threads=4"]}
+BUDGETS = {"untouched, SQLite": 1.03, "read, SQLite": 1.11, "read, Redis": 1.25}
+BARE = "no sessions"
+
+
+class Figures(NamedTuple):
+    """What one turn of wrk showed."""
+
+    cpu: float
+    """Seconds of the workers' processors for each request."""
+    requests: float
+    """Requests in a second."""
+    p50: float
+    p99: float
+
+
+class Site(NamedTuple):
+    """A page of a server, and the file that tells wrk who asks for it."""
+
+    server: Server
+    path: str
+    visitors: Path
+
+    def turn(self, clients: int, seconds: float) -> Figures:
+        """Let wrk ask for the page as fast as it can."""
+        pids = self.server.workers(2)
+        before = sum(map(_cpu_seconds, pids))
+        command = ["wrk", "--threads=1", f"--connections={clients}", f"--duration={seconds}s", "--latency"]
+        url = f"http://127.0.0.1:{self.server.port}{self.path}"
+        command += [f"--script={self.visitors}", url]
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        if "Non-2xx" in told:
+            raise RuntimeError(f"{url} failed:\n{told}")
+        used = sum(map(_cpu_seconds, pids)) - before
+        count = int(_found(r"(\d+) requests in", told))
+        return Figures(
+            used / count,
+            float(_found(r"Requests/sec:\s+([\d.]+)", told)),
+            _duration(_found(r"(?m)^ +50% +(\S+)", told)),
+            _duration(_found(r"(?m)^ +99% +(\S+)", told)),
+        )
+
+
+def measure(
+    redis: RedisPlace,
+    services: Services,
+    *,
+    kinds: Sequence[str],
+    clients: Sequence[int],
+    rounds: int,
+    seconds: int,
+    tick: Tick,
+) -> Table:
+    """Ask each site in turn, with this many clients at once."""
+    table = Table("gunicorn", "Requests under gunicorn with two workers, as multiples of those without sessions")
+    for kind in kinds:
+        with ExitStack() as stack:
+            sites = _sites(stack, services, redis, WORKERS[kind])
+            for number in clients:
+                turns = defaultdict(list)
+                for _ in range(rounds):
+                    for name in list(sites) if len(turns[BARE]) % 2 else reversed(sites):
+                        turns[name].append(sites[name].turn(number, seconds))
+                        tick()
+                typical = {name: Figures(*map(median, zip(*all_of, strict=True))) for name, all_of in turns.items()}
+                for name, figures in typical.items():
+                    times = Figures(*(mine / bare for mine, bare in zip(figures, typical[BARE], strict=True)))
+                    budget = BUDGETS.get(name)
+                    table.add(
+                        worker=kind,
+                        clients=number,
+                        request=name,
+                        **times._asdict(),
+                        budget_for_cpu=budget,
+                        is_met=budget and times.cpu <= budget,
+                    )
+    return table
+
+
+def _sites(stack: ExitStack, services: Services, redis: RedisPlace, options: list[str]) -> dict[str, Site]:
+    def start(**environment: str) -> Server:
+        home = services.tmp("gunicorn")
+        app = "benchmarks.served:application"
+        return stack.enter_context(gunicorn(app, *options, directory=ROOT, home=home, **environment))
+
+    home = services.tmp("sites")
+    on_sqlite = start(BENCHMARK_STORE=f"sqlite:///{home / 'sessions.sqlite3'}")
+    on_redis = start(BENCHMARK_STORE=redis.url("gunicorn"))
+    of_sqlite, of_redis = home / "sqlite.lua", home / "redis.lua"
+    of_sqlite.write_text(_visitors(on_sqlite))
+    of_redis.write_text(_visitors(on_redis))
+    return {
+        # The same requests: to read their cookies costs gunicorn itself something.
+        BARE: Site(start(), "/untouched", of_sqlite),
+        "no sessions, again": Site(start(), "/untouched", of_sqlite),
+        "untouched, SQLite": Site(on_sqlite, "/untouched", of_sqlite),
+        "read, SQLite": Site(on_sqlite, "/read", of_sqlite),
+        "write, SQLite": Site(on_sqlite, "/write", of_sqlite),
+        "read, Redis": Site(on_redis, "/read", of_redis),
+        "write, Redis": Site(on_redis, "/write", of_redis),
+    }
+
+
+def _visitors(server: Server) -> str:
+    """Return wrk's script for the requests of a hundred visitors in turn, each with a session."""
+    cookies = []
+    for _ in range(100):
+        with closing(HTTPConnection("127.0.0.1", server.port)) as connection:
+            connection.request("GET", "/create")
+            set_cookie = connection.getresponse().getheader("Set-Cookie", "")
+            cookies.append(set_cookie.partition(";")[0])
+    listed = ", ".join(f'"{cookie}"' for cookie in cookies)
+    return (
+        f"local cookies, turn = {{{listed}}}, 0\n"
+        "function request()\n"
+        "  turn = turn % #cookies + 1\n"
+        "  return wrk.format(nil, nil, {Cookie = cookies[turn]})\n"
+        "end\n"
+    )
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return the processor time that a process and its threads have had, to the nanosecond."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
+
+def _found(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    if found is None:
+        raise RuntimeError(f"wrk said nothing like {pattern}:\n{text}")
+    return found[1]
+
+
+def _duration(text: str) -> float:
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text).groups()  # type: ignore[union-attr]
+    return float(number) * {"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60}[unit]
