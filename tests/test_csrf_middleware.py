@@ -2,6 +2,7 @@
 
 import copy
 import io
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import urlencode
@@ -260,6 +261,60 @@ def test_report_only() -> None:
     assert site.post(form={"a": "1"}).status == 200
     assert site.reasons == ["no token"]
     assert site.bodies[-1] == b"a=1"
+
+
+def test_report_only_answers_for_no_failure_of_the_application() -> None:
+    """The store failed the check alone: an error of an application that needs no session stays its own."""
+    site = Site(report_only=True)
+    site.token()
+    site.status = "502 Bad Gateway"
+
+    def fail(method: str, key: str) -> None:
+        raise StoreUnavailable("down")
+
+    site.spy.before = fail
+
+    assert site.post("x").status == 502
+
+
+class _Broken(io.BytesIO):
+    """A body whose server finds fault with it in a way of its own."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        raise ValueError("bad chunk")
+
+
+def test_a_body_that_cannot_be_read_is_a_bad_form() -> None:
+    """Whatever the server raises: what a client sends is no error of the application."""
+    site = Site()
+    site.token()
+
+    answer = site.post(form={"a": "1"}, **{"wsgi.input": _Broken(b"a=1")})
+
+    assert (answer.status, site.reasons) == (403, ["bad form"])
+
+
+def test_a_token_asked_for_after_the_head_is_on_no_cached_page() -> None:
+    """A restarted response leaves with the headers of a page with a token, though that was asked for since."""
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
+        environ["session"].setdefault("name", "Ann")
+        start_response("200 OK", [("Cache-Control", "private")])
+        yield b""
+        if environ["PATH_INFO"] == "/fails":
+            token = csrf_token(environ)
+            try:
+                raise RuntimeError
+            except RuntimeError:
+                start_response("500 Oops", [("Cache-Control", "public, max-age=60")], sys.exc_info())
+            yield token.encode()
+
+    site = Site(app)
+    site.client.get()
+
+    answer = site.client.get("/fails")
+
+    assert (answer.status, answer.all("Cache-Control")) == (500, ["no-store"])
 
 
 def test_the_event_names_the_session_if_it_is_known(caplog: pytest.LogCaptureFixture) -> None:

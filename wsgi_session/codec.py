@@ -141,9 +141,9 @@ def as_stored(codec: Codec, key: str, value: Any) -> Any:
     Raises:
         EncodeError: The value cannot be carried.
     """
-    _checked_key(key)
-    if _is_plain_scalar(value) and key.isascii():
+    if _is_plain_scalar(value) and type(key) is str and key.isascii():
         return value
+    _checked_key(key)
     try:
         payload = codec.encode({key: value})
     except SessionTooLarge:
@@ -203,6 +203,8 @@ def _is_plain_scalar(value: Any) -> bool:
     kind = type(value)
     if kind is str:
         return bool(value.isascii())
+    if kind is float:
+        return math.isfinite(value)
     return kind is bool or value is None or (kind is int and value.bit_length() <= _MAX_INT_BITS)
 
 

@@ -32,6 +32,8 @@ MAX_TRIES: Final = 10
 
 MAX_COLLISIONS: Final = 3
 
+_NOTHING: Final = StoreAction.NOTHING
+
 
 class Committer:
     """Stores what requests did to their sessions: compare and swap, merge, try again; what is dead stays dead."""
@@ -54,6 +56,8 @@ class Committer:
             StoreConflict: Other requests were faster, ten times in a row.
         """
         stored = state.stored
+        if action is _NOTHING:
+            return True
         if state.ended is not None and action in (StoreAction.DELETE, StoreAction.REPLACE):
             self._delete(state, state.ended.key)
         if action is StoreAction.CREATE or action is StoreAction.REPLACE:
@@ -82,7 +86,7 @@ class Committer:
             if current.version is not None:
                 record = self._seen(current, now, payload)
                 if self._store.update(key, record, version=current.version):
-                    self._settle(state, replace(stored, record=record), mine)
+                    self._settle(state, Stored(stored.token, key, record, signed=stored.signed), mine)
                     self._events.emit(SessionSaved, id=key)
                     return True
                 _pause(attempt)
@@ -129,10 +133,10 @@ class Committer:
         return replace(rotated, record=record)
 
     def _touch(self, state: SessionState, stored: Stored, now: float) -> bool:
-        record = self._seen(stored.record, now)
+        record = self._seen(stored.record, now, version=stored.record.version)
         if not self._store.touch(stored.key, seen_at=record.seen_at, expires_at=record.expires_at):
             return False
-        state.stored = replace(stored, record=replace(record, version=stored.record.version), is_stale=False)
+        state.stored = Stored(stored.token, stored.key, record, signed=stored.signed)
         self._events.emit(SessionTouched, id=stored.key)
         return True
 
@@ -176,14 +180,14 @@ class Committer:
             self._events.emit(ValueOverwritten, id=key, keys=merged.overwritten)
         return record, self._codec.encode(merged.data)
 
-    def _seen(self, record: Record, now: float, data: bytes | None = None) -> Record:
-        """Return *record* as used now, if given with other data, in a version that is not known yet."""
+    def _seen(self, record: Record, now: float, data: bytes | None = None, version: object = None) -> Record:
+        """Return *record* as used now, if given with other data, and in *version*: by default one not known yet."""
         expires_at = self._lifetime.ends_at(started_at=record.started_at, seen_at=now)
-        return record.renewed(seen_at=now, expires_at=expires_at, data=data)
+        return record.renewed(seen_at=now, expires_at=expires_at, data=data, version=version)
 
     def _settle(self, state: SessionState, stored: Stored, mine: bytes) -> None:
         """Remember that everything this request did so far is stored."""
-        state.stored = replace(stored, is_stale=False)
+        state.stored = stored
         state.is_repair_due = False
         state.changes.settle(mine)
 

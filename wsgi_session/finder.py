@@ -44,14 +44,17 @@ class Finder:
 
     def find(self, cookie_header: str) -> SessionState:
         """Return the state of the one live session that *cookie_header* names, or of a new one."""
-        values = self._cookie.read(cookie_header)
-        live = self._find_live(values) if values else []
-        return live[0] if len(live) == 1 else SessionState(Changes(self._codec, {}, b""))
+        if values := self._cookie.read(cookie_header):
+            live = self._find_live(values)
+            if len(live) == 1:
+                return live[0]
+        return SessionState(Changes(self._codec, {}, b""))
 
     def _find_live(self, values: list[str]) -> list[SessionState]:
         """Return the live sessions that *values* of our cookie name; whatever is not exactly one, with an event."""
-        verified = [] if len(values) > MAX_CANDIDATES else list(filter(None, map(self._signer.verify, values)))
-        candidates = {one.token: one for one in verified}
+        candidates: dict[str, Verified] = {}
+        if len(values) <= MAX_CANDIDATES:
+            candidates = {one.token: one for value in values if (one := self._signer.verify(value)) is not None}
         # Beyond the bounds there may be another live one: whoever planted so many must not choose which one is used.
         if len(values) > MAX_CANDIDATES or len(candidates) > MAX_LOOKUPS:
             self._events.emit(CookieAmbiguous)
@@ -77,12 +80,13 @@ class Finder:
         """Return the state of the session that *record* holds, or ``None`` with an event if it is of no use."""
         now = self._clock()
         started_at = record.started_at
-        is_repair_due = started_at > now + MAX_CLOCK_SKEW_S
-        ahead_s = max(record.seen_at, started_at) - now
-        if ahead_s > MAX_CLOCK_SKEW_S:
-            self._events.emit(ClockSkew, id=key, ahead_s=ahead_s)
-        if ahead_s > 0 or record.created_at > now:
+        is_repair_due = False
+        if started_at > now or record.seen_at > now or record.created_at > now:
             # The clocks of two hosts differ, and that must not log anybody out: what is in the future counts as now.
+            is_repair_due = started_at > now + MAX_CLOCK_SKEW_S
+            ahead_s = max(record.seen_at, started_at) - now
+            if ahead_s > MAX_CLOCK_SKEW_S:
+                self._events.emit(ClockSkew, id=key, ahead_s=ahead_s)
             record = record.clamped(now)
             started_at = record.started_at
         # The limits of today's configuration hold for sessions that were stored under another one, too.

@@ -61,15 +61,13 @@ def keep_unshared(headers: Headers) -> Headers:
     """Return *headers* for no shared cache to keep: anything but ``private`` or ``no-store`` becomes ``no-store``."""
     if not _is_private(headers):
         return keep_unstored(headers)
-    return [(name, value) for name, value in headers if not _rules_shared_caches(name)]
+    return [(name, value) for name, value in headers if not _rules_shared_caches(name.lower())]
 
 
 def keep_unstored(headers: Headers) -> Headers:
     """Return *headers* for no cache at all to keep."""
-    others = [
-        (name, value) for name, value in headers if not _rules_shared_caches(name) and name.lower() != "cache-control"
-    ]
-    return [*others, ("Cache-Control", "no-store")]
+    kept = [header for header in headers if not _rules_caches(header[0].lower())]
+    return [*kept, ("Cache-Control", "no-store")]
 
 
 def has_cookie(headers: Headers, wire_name: str) -> bool:
@@ -103,7 +101,11 @@ def _is_cookie_named(wire_name: str, header: str, value: str) -> bool:
     return header.lower() == "set-cookie" and value.partition("=")[0].strip(" \t") == wire_name
 
 
+def _rules_caches(header: str) -> bool:
+    return header == "cache-control" or _rules_shared_caches(header)
+
+
 def _rules_shared_caches(header: str) -> bool:
     # Surrogate-Control and CDN-Cache-Control (RFC 9213), also as Cloudflare-CDN-Cache-Control and the like, would
     # tell a shared cache to keep what Cache-Control forbids.
-    return header.lower() == "surrogate-control" or header.lower().endswith("cdn-cache-control")
+    return header == "surrogate-control" or header.endswith("cdn-cache-control")

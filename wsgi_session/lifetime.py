@@ -3,7 +3,8 @@
 No clock and no I/O: callers pass the times in, so every test is arithmetic.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from .errors import ConfigError
@@ -37,6 +38,9 @@ class Lifetime:
     idle: timedelta = timedelta(hours=1)
     absolute: timedelta | None = timedelta(hours=24)
     touch_every: timedelta | None = None
+    _idle_s: float = field(init=False, repr=False, compare=False)
+    _absolute_s: float = field(init=False, repr=False, compare=False)
+    _touch_every_s: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _require_duration("Lifetime.idle", self.idle)
@@ -54,6 +58,12 @@ class Lifetime:
                     f"Lifetime.touch_every ({self.touch_every}) must be shorter than Lifetime.idle ({self.idle}), "
                     "or active readers would be logged out. Shorten touch_every, or leave it out."
                 )
+        # Every request that uses a session needs them in seconds.
+        idle_s = self.idle.total_seconds()
+        object.__setattr__(self, "_idle_s", idle_s)
+        object.__setattr__(self, "_absolute_s", math.inf if self.absolute is None else self.absolute.total_seconds())
+        touch_every_s = min(idle_s / 10, 60.0) if self.touch_every is None else self.touch_every.total_seconds()
+        object.__setattr__(self, "_touch_every_s", touch_every_s)
 
     def ends_at(self, *, started_at: float, seen_at: float) -> float:
         """Return the moment the session ends, in Unix seconds.
@@ -62,19 +72,16 @@ class Lifetime:
             started_at: When the user logged in, else when the session was created, in Unix seconds.
             seen_at: When a request last used the session, in Unix seconds.
         """
-        idle_end = seen_at + self.idle.total_seconds()
         # The earlier limit wins: using a stolen id must not keep it alive.
-        return idle_end if self.absolute is None else min(started_at + self.absolute.total_seconds(), idle_end)
+        return min(started_at + self._absolute_s, seen_at + self._idle_s)
 
     def absolute_end(self, started_at: float) -> float:
         """Return the moment that no activity can move, in Unix seconds; infinity when there is no such limit."""
-        return float("inf") if self.absolute is None else started_at + self.absolute.total_seconds()
+        return started_at + self._absolute_s
 
     def is_touch_due(self, *, seen_at: float, now: float) -> bool:
         """Return whether a request that only read should move the idle limit now."""
-        if self.touch_every is not None:
-            return now - seen_at >= self.touch_every.total_seconds()
-        return now - seen_at >= min(self.idle.total_seconds() / 10, 60.0)
+        return now - seen_at >= self._touch_every_s
 
 
 def _require_duration(option: str, value: object) -> None:

@@ -31,6 +31,8 @@ logger = logging.getLogger("wsgi_session")
 
 T = TypeVar("T")
 
+_NOTHING: Final = Tell.NOTHING
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -168,7 +170,7 @@ class SessionManager:
                     is_failed = status is None or status >= 500
                     set_cookie = self._carry_out(session, session._state, is_failed=is_failed, can_tell=can_tell)
                 # Phases only move forward, and under the lock: another thread's change is stored, or refused.
-                if session._phase is Phase.OPEN:
+                if session._phase == Phase.OPEN:
                     session._phase = Phase.SENT
             finally:
                 if is_over:
@@ -186,7 +188,7 @@ class SessionManager:
                 return False
             if is_over:
                 session._phase = Phase.CLOSED
-            elif session._phase is Phase.OPEN:
+            elif session._phase == Phase.OPEN:
                 session._phase = Phase.SENT
             return True
 
@@ -199,8 +201,8 @@ class SessionManager:
         """Commit what can be committed before the response head leaves: everything but a rotation."""
         session._check_store()
         state = session._state
-        if state is not None and session._phase is not Phase.CLOSED:
-            self._carry_out(session, state, is_failed=False, can_tell=session._phase is Phase.OPEN, is_early=True)
+        if state is not None and session._phase != Phase.CLOSED:
+            self._carry_out(session, state, is_failed=False, can_tell=session._phase == Phase.OPEN, is_early=True)
 
     def _carry_out(
         self, session: Session, state: SessionState, *, is_failed: bool, can_tell: bool, is_early: bool = False
@@ -209,20 +211,29 @@ class SessionManager:
         if state.is_lost:
             return None
         now, stored = self._clock(), state.stored
+        is_dirty = is_touch_due = is_stale = False
+        has_content = bool(state.changes.data) or state.is_derived
+        if stored is not None:
+            # Asked only where it matters: the answer may cost an encoding, which may raise.
+            is_dirty = not is_failed and (state.is_repair_due or state.changes.is_dirty)
+            is_touch_due = self.lifetime.is_touch_due(seen_at=stored.record.seen_at, now=now)
+            is_stale = stored.is_stale
+        is_asked = has_content if stored is None else is_dirty or is_touch_due or is_stale or state.is_rotation_due
+        if not is_asked and state.ended is None and state.owed is _NOTHING:
+            return None  # there is nothing to plan: most requests only look
         action, tell = make_plan(
             Facts(
                 exists=stored is not None,
                 is_ended=state.ended is not None,
-                # Asked only where it matters: the answer may cost an encoding, which may raise.
-                is_dirty=stored is not None and not is_failed and (state.is_repair_due or state.changes.is_dirty),
-                has_content=bool(state.changes.data) or state.is_derived,
+                is_dirty=is_dirty,
+                has_content=has_content,
                 is_rotation_due=state.is_rotation_due and not is_early,
-                is_touch_due=stored is not None and self.lifetime.is_touch_due(seen_at=stored.record.seen_at, now=now),
-                is_stale=stored is not None and stored.is_stale,
+                is_touch_due=is_touch_due,
+                is_stale=is_stale,
                 is_failed=is_failed,
                 can_tell=can_tell,
                 is_rolling=self.cookie.persistent and self.cookie.rolling,
-                owed=Tell.NOTHING if is_early else state.owed,
+                owed=_NOTHING if is_early else state.owed,
             )
         )
         try:
@@ -233,15 +244,15 @@ class SessionManager:
         if not is_alive:
             return None
         if is_early:
-            state.owed = state.owed if tell is Tell.NOTHING else tell
+            state.owed = state.owed if tell is _NOTHING else tell
             return None
-        state.owed = Tell.NOTHING
-        return self._told(tell, state, now)
+        state.owed = _NOTHING
+        return None if tell is _NOTHING else self._told(tell, state, now)
 
     def _told(self, tell: Tell, state: SessionState, now: float) -> str | None:
         if tell is Tell.ERASE:
             return self.cookie.erase()
-        if tell is Tell.NOTHING or state.stored is None:
+        if state.stored is None:
             return None
         if not self.cookie.persistent:
             max_age_s = None

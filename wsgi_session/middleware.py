@@ -86,6 +86,7 @@ class SessionMiddleware(Wrapper):
             store, secret=secret, cookie=cookie, lifetime=lifetime, codec=codec, on_event=on_event, clock=clock
         )
         self._cookie_name = self._manager.cookie.wire_name
+        self._cookie_names = (self._cookie_name,)
         self._is_memory = isinstance(self._manager.store, MemoryStore)
 
     def __repr__(self) -> str:
@@ -103,11 +104,25 @@ class SessionMiddleware(Wrapper):
 
     def _introduce(self, session: Session, environ: "WSGIEnvironment") -> None:
         """Put *session* in *environ*, unless somebody else's is there."""
-        cookie_names = environ.get(COOKIE_NAMES, ())
+        if COOKIE_NAMES in environ or self._environ_key in environ or self._house_key in environ:
+            environ[COOKIE_NAMES] = (*self._names_of_others(environ), self._cookie_name)
+        else:
+            environ[COOKIE_NAMES] = self._cookie_names
+        environ[self._environ_key] = environ[self._house_key] = session
+        if self._is_memory and environ.get("wsgi.multiprocess"):
+            self._is_memory = False
+            logger.warning(
+                "MemoryStore under a server with several processes: each has sessions of its own, so users are logged "
+                "out at random. Use the default store, or one that the processes share."
+            )
+
+    def _names_of_others(self, environ: "WSGIEnvironment") -> tuple[str, ...]:
+        """Return the cookie names of the session middlewares around this one."""
+        cookie_names: tuple[str, ...] = environ.get(COOKIE_NAMES, ())
         if self._environ_key in environ or self._house_key in environ:
             former = environ.get(self._house_key)
             # A middleware that repeats a request calls again with the same environ: that session has ended.
-            if not isinstance(former, Session) or former._phase is not Phase.CLOSED:
+            if not isinstance(former, Session) or former._phase != Phase.CLOSED:
                 raise ConfigError(
                     f"environ[{self._environ_key!r}] is taken by another middleware. "
                     "Give one of them another environ_key."
@@ -118,14 +133,7 @@ class SessionMiddleware(Wrapper):
                 f"two session middlewares around one application use the cookie name {self._cookie_name!r}. "
                 "Give one of them another Cookie(name=...)."
             )
-        environ[COOKIE_NAMES] = (*cookie_names, self._cookie_name)
-        environ[self._environ_key] = environ[self._house_key] = session
-        if self._is_memory and environ.get("wsgi.multiprocess"):
-            self._is_memory = False
-            logger.warning(
-                "MemoryStore under a server with several processes: each has sessions of its own, so users are logged "
-                "out at random. Use the default store, or one that the processes share."
-            )
+        return cookie_names
 
 
 def get_session(environ: "WSGIEnvironment", environ_key: str = "session") -> Session:
@@ -265,11 +273,13 @@ class _Response:
         self._forward()
 
     def _forward(self) -> None:
-        if self._session._state is not None and not self._outcome.is_used:
-            self._outcome = USED  # first used between the head and this new one
-        if self._outcome.edits is not self._session._head_edits and self._outcome.is_used:
-            self._outcome = replace(self._outcome, edits=self._session._head_edits)  # asked for since the commit
-        headers = self._outcome.apply(self._headers) if self._outcome.is_used else self._headers
+        headers = self._headers
+        if self._session._state is not None or self._outcome.is_used:
+            if self._outcome is UNUSED:
+                self._outcome = USED  # first used between the head and this new one
+            if self._outcome.edits is not self._session._head_edits:
+                self._outcome = replace(self._outcome, edits=self._session._head_edits)  # asked for since the commit
+            headers = self._outcome.apply(headers)
         self._manager.head_left(self._session, headers)
         exc_info, self._exc_info = self._exc_info, None
         # Before the head is out there is nothing to restart, and uWSGI mistakes exc_info for a failure.
@@ -283,7 +293,7 @@ class _Response:
 
     def _commit_late(self, *, is_over: bool = False) -> None:
         """Commit what can be committed without a cookie: the head has left, or never will."""
-        if self._session._phase is not Phase.CLOSED:
+        if self._session._phase != Phase.CLOSED:
             status = None if self._is_failed else _status_code(self._status)
             self._manager.commit(self._session, status=status, can_tell=False, is_over=is_over)
 

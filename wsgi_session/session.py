@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, ItemsView, Iterator, KeysView, MutableMapping, ValuesView
 from datetime import timedelta
 from decimal import Decimal
-from enum import IntEnum
 from typing import Any, Final, NamedTuple, NoReturn, Self, TypeVar, overload
 
 from .changes import Changes
@@ -26,14 +25,14 @@ _LONGEST_S: Final = timedelta.max // timedelta(seconds=1)
 _NO_DEFAULT: Final[Any] = object()
 
 
-class Phase(IntEnum):
-    """How far the response is."""
+class Phase:
+    """How far the response is. No ``Enum``: before Python 3.12, a look at a member of one takes as long as a call."""
 
-    OPEN = 0
+    OPEN: Final = 0
     """Nothing has left: everything can still be done and told."""
-    SENT = 1
+    SENT: Final = 1
     """The head has left: data of an existing session can still be saved, but no cookie can be told."""
-    CLOSED = 2
+    CLOSED: Final = 2
     """All is committed: nothing can be changed any more."""
 
 
@@ -67,7 +66,7 @@ class Session(MutableMapping[str, Any]):
     _state: SessionState | None = None
     _failure: StoreUnavailable | None = None
     _is_loading = False
-    _phase = Phase.OPEN
+    _phase: int = Phase.OPEN
     _head: Headers | None = None
     _is_rotation_requested = False
     _head_edits: tuple[HeadEdit, ...] = ()
@@ -200,8 +199,10 @@ class Session(MutableMapping[str, Any]):
     def update(self, other: Any = (), /, **values: Any) -> None:
         """Store every key and value of *other*, a mapping or pairs, and of the keywords."""
         with self._lock:
-            for key, value in dict(other, **values).items():
-                self._changes().assign(key, value)
+            if new := dict(other, **values):
+                changes = self._changes()
+                for key, value in new.items():
+                    changes.assign(key, value)
 
     def __ior__(self, other: Any) -> Self:
         self.update(other)
@@ -260,7 +261,7 @@ class Session(MutableMapping[str, Any]):
         with self._lock:
             state = self._use()
             self._check_store()
-            if self._phase is Phase.CLOSED:
+            if self._phase == Phase.CLOSED:
                 raise _too_late("destroy()")
             # What comes after begins from nothing, but still remembers what is to be deleted and told.
             self._state = SessionState(state.changes.renewed(), ended=state.stored or state.ended, owed=state.owed)
@@ -273,7 +274,7 @@ class Session(MutableMapping[str, Any]):
         with self._lock:
             state = self._use()
             self._check_store()
-            if self._phase is not Phase.OPEN:
+            if self._phase != Phase.OPEN:
                 raise _too_late("rotate()")
             self._is_rotation_requested = True
             if state.stored is not None and not state.is_rotation_due:
@@ -429,9 +430,9 @@ class Session(MutableMapping[str, Any]):
 
     def _check_writable(self, state: SessionState) -> None:
         self._check_store()
-        if self._phase is Phase.CLOSED:
+        if self._phase == Phase.CLOSED:
             raise _too_late("this change")
-        if self._phase is Phase.SENT and state.stored is None:
+        if self._phase == Phase.SENT and state.stored is None:
             raise _too_late("the first write of a new session")
 
     def _snapshot(self) -> dict[str, Any]:
