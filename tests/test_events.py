@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import pickle
 import typing
 from typing import Any
 
@@ -12,6 +13,7 @@ from wsgi_session import Event, SessionCreated, SessionRevoked, SessionRotated, 
 from wsgi_session.events import Dispatcher, describe
 from wsgi_session.testing import FakeClock
 
+CLASS_VARS = {"name", "level"}
 KINDS = [kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, Event) and kind != Event]
 
 # The name and the level are what log searches and alarms are made of: a change of them is announced.
@@ -65,8 +67,27 @@ def test_every_event_is_public_and_told_about() -> None:
         assert not kind.__doc__.startswith(f"{kind.__name__}(")
 
 
+def test_events_of_two_kinds_are_never_equal() -> None:
+    """What happened is a part of the value, though the details be the same."""
+    bare = [kind(at=1.0) for kind in KINDS if example(kind).keys() == {"id"}]
+
+    assert len(set(bare)) == len(bare) > 1
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 class TestEveryEvent:
+    def test_has_a_field_for_everything_that_it_names(self, kind: type[Event]) -> None:
+        """A detail is written down once, and is part of the constructor, the comparison and the line of the log."""
+        assert {field.name for field in dataclasses.fields(kind)} == typing.get_type_hints(kind).keys() - CLASS_VARS
+
+    def test_can_be_copied(self, kind: type[Event]) -> None:
+        """An event travels to another process, and can be changed on the way: as another one."""
+        event = kind(at=1.0, **example(kind))
+
+        assert pickle.loads(pickle.dumps(event)) == event
+        assert dataclasses.replace(event, at=2.0) == kind(at=2.0, **example(kind))
+        assert repr(event).startswith(f"{kind.__name__}(at=1.0, id=")
+
     def test_is_a_frozen_value(self, kind: type[Event]) -> None:
         """An event can be kept and compared, and nobody can change it on its way."""
         event = kind(at=1.0, **example(kind))

@@ -215,10 +215,18 @@ def test_an_empty_file_becomes_a_database(path: Path, store: SQLiteStore, clock:
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
+@contextmanager
+def lent(store: SQLiteStore) -> Iterator[sqlite3.Connection]:
+    """Use a connection of *store* as one of its calls would."""
+    connection = store._take()
+    yield connection
+    store._give_back(connection)
+
+
 @pytest.mark.parametrize(("synchronous", "number"), [("NORMAL", 1), ("FULL", 2)])
 def test_every_connection_has_its_pragmas(path: Path, synchronous: Any, number: int) -> None:
     """Write-ahead log, the chosen durability, deleted data overwritten, and a bounded wait."""
-    with closing(SQLiteStore(path, synchronous=synchronous, timeout=1.5)) as store, store._connection() as connection:
+    with closing(SQLiteStore(path, synchronous=synchronous, timeout=1.5)) as store, lent(store) as connection:
         names = ("journal_mode", "synchronous", "secure_delete", "busy_timeout")
         values = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
 
@@ -269,7 +277,7 @@ def test_a_database_of_another_program_is_not_taken_for_ours(path: Path, store: 
 def test_a_full_disk_loses_nothing_that_was_stored(path: Path, store: SQLiteStore, clock: FakeClock) -> None:
     """What does not fit raises ``StoreUnavailable``; what was acknowledged before stays, and the file is whole."""
     store.create("before", record_of(clock))
-    with store._connection() as connection:
+    with lent(store) as connection:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count = {pages + 2}")
 
@@ -386,7 +394,7 @@ def test_each_method_is_one_statement(
     """Nothing is read before it is written, and no transaction stays open: one statement does it all."""
     store.create("key", record_of(clock))
     statements: list[str] = []
-    with store._connection() as connection:
+    with lent(store) as connection:
         connection.set_trace_callback(statements.append)
 
     call(store, clock)
@@ -396,9 +404,9 @@ def test_each_method_is_one_statement(
 
 def test_a_connection_is_used_again(store: SQLiteStore) -> None:
     """One caller at a time needs one connection, once."""
-    with store._connection() as first:
+    with lent(store) as first:
         pass
-    with store._connection() as second:
+    with lent(store) as second:
         assert second is first
 
 
@@ -407,7 +415,7 @@ def test_the_pool_is_small(store: SQLiteStore) -> None:
     barrier = threading.Barrier(12)
 
     def hold() -> sqlite3.Connection:
-        with store._connection() as connection:
+        with lent(store) as connection:
             barrier.wait()
             return connection
 
@@ -530,7 +538,7 @@ def test_sec_119_no_connection_crosses_a_fork(path: Path, store: SQLiteStore, cl
 def test_sec_119_a_connection_in_use_during_a_fork_is_not_the_childs(store: SQLiteStore, clock: FakeClock) -> None:
     """What another thread is doing with the store while the process forks stays with the parent."""
     store.create("key", record_of(clock))
-    with store._connection() as connection:
+    with lent(store) as connection:
         answers = in_processes(
             lambda: [store.load("key") is not None, store._idle[0] is connection, store.create("new", record_of(clock))]
         )

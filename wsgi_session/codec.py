@@ -102,7 +102,7 @@ class JSONCodec:
         try:
             data = msgspec.json.decode(payload)
             # Most sessions are like that, and then there is nothing to turn back.
-            if not _is_plain(payload):
+            if not _is_plain_json(payload):
                 data = {key: _from_json(value, 1) for key, value in data.items()}
         except _NOT_OURS:
             return None
@@ -116,13 +116,13 @@ def _plain_json(data: Mapping[str, Any]) -> bytes | None:
     """
     try:
         payload = msgspec.json.encode(data)
-        is_plain = _is_plain(payload) and msgspec.json.decode(payload) == data
+        is_plain = _is_plain_json(payload) and msgspec.json.decode(payload) == data
     except Exception:  # noqa: BLE001  whatever cannot be carried, the other way says what and where
         return None
     return payload if is_plain else None
 
 
-def _is_plain(payload: bytes) -> bool:
+def _is_plain_json(payload: bytes) -> bool:
     """Return whether no object in *payload* names a type, and it is not nested too deeply; in doubt ``False``."""
     if b"$" in payload and b'{"$' in payload:
         return False
@@ -141,7 +141,7 @@ def as_stored(codec: Codec, key: str, value: Any) -> Any:
     Raises:
         EncodeError: The value cannot be carried.
     """
-    if _is_plain_scalar(value) and type(key) is str and key.isascii():
+    if is_plain_value(key, value):
         return value
     _checked_key(key)
     try:
@@ -199,7 +199,10 @@ def _checked_key(key: object) -> str:
     return str.__str__(key)
 
 
-def _is_plain_scalar(value: Any) -> bool:
+def is_plain_value(key: str, value: Any) -> bool:
+    """Return whether any codec carries ``session[key] = value`` just so: a single immutable value of JSON's own."""
+    if type(key) is not str or not key.isascii():
+        return False
     kind = type(value)
     if kind is str:
         return bool(value.isascii())

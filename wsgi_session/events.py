@@ -48,31 +48,32 @@ class Event:
     id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# A kind that adds no field needs no decorator: making a dataclass is most of what importing this module costs.
 class SessionCreated(Event):
     """A new session was stored."""
 
+    __slots__ = ()
     name = "created"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionLoaded(Event):
     """A request used its session for the first time, and the store had it."""
 
+    __slots__ = ()
     name = "loaded"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionTouched(Event):
     """A request that only read moved the idle limit."""
 
+    __slots__ = ()
     name = "touched"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSaved(Event):
     """Changed data was stored."""
 
+    __slots__ = ()
     name = "saved"
 
 
@@ -86,10 +87,10 @@ class SessionRotated(Event):
     old_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionDestroyed(Event):
     """The application ended a session, and its record is gone."""
 
+    __slots__ = ()
     name = "destroyed"
     level = logging.INFO
 
@@ -128,10 +129,10 @@ class CookieRejected(Event):
     reason: Literal["malformed", "signature", "unknown", "unreadable"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CookieAmbiguous(Event):
     """A request came with cookies of several live sessions: a neighbouring host may have planted one. None is used."""
 
+    __slots__ = ()
     name = "cookie_ambiguous"
     level = logging.WARNING
 

@@ -1,11 +1,9 @@
 """Where sessions live: the stores, and the contract that they keep."""
 
+from typing import TYPE_CHECKING, Any
+
 from .base import Store, SupportsScan, SupportsSweep, SupportsUserIndex
-from .memcached import MemcachedStore
 from .memory import MemoryStore
-from .redis import RedisStore
-from .sql import SQLStore, ddl
-from .sqlite import SQLiteStore
 from .url import store_from_url
 
 __all__ = [
@@ -21,3 +19,28 @@ __all__ = [
     "ddl",
     "store_from_url",
 ]
+
+# An application uses one store: it starts without the code of the others. For a type checker all are simply there.
+if TYPE_CHECKING:
+    from .memcached import MemcachedStore
+    from .redis import RedisStore
+    from .sql import SQLStore, ddl
+    from .sqlite import SQLiteStore
+else:
+
+    def __getattr__(name: str) -> Any:
+        match name:
+            case "MemcachedStore":
+                from . import memcached as home
+            case "RedisStore":
+                from . import redis as home
+            case "SQLStore" | "ddl":
+                from . import sql as home
+            case "SQLiteStore":
+                from . import sqlite as home
+            case _:
+                raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(home, name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -7,7 +7,7 @@ import stat
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import quote
@@ -55,6 +55,7 @@ _SELECT: Final = (
     "SELECT CASE WHEN length(data) <= 65536 THEN data END, created_at, seen_at, expires_at, authenticated_at, user_id,"
     " label, version, key, rowid FROM wsgi_sessions "
 )
+_SELECT_ONE: Final = _SELECT + "WHERE key = ?"
 
 # A child process must never use, nor even close, connections of its parent (sqlite.org/howtocorrupt.html, section
 # 2.6), and inherits SQLite's notes of the locks that they hold, which are not its own. So none is open during a fork:
@@ -119,10 +120,10 @@ class SQLiteStore:
 
     def load(self, key: str) -> Record | None:
         """Return the live record under *key*, or ``None``."""
-        row = self._one(_SELECT + "WHERE key = ?", (key,))
-        if row is None:
+        rows = self._all(_SELECT_ONE, (key,))
+        if not rows:
             return None
-        return live_record(key, _record(row), now=self._clock(), events=self.events)
+        return live_record(key, _record(rows[0]), now=self._clock(), events=self.events)
 
     def create(self, key: str, record: Record) -> bool:
         """Insert *record*, unless *key* exists; now and then remove some expired rows."""
@@ -216,38 +217,39 @@ class SQLiteStore:
 
     # --- one statement at a time -------------------------------------------------------------------------------------
 
-    def _one(self, statement: str, values: tuple[Any, ...]) -> Any:
-        rows = self._all(statement, values)
-        return rows[0] if rows else None
-
     def _all(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
-        with self._connection() as connection:
-            return connection.execute(statement, values).fetchall()
+        return self._run(statement, values)[0]
 
     def _changed(self, statement: str, values: tuple[Any, ...]) -> int:
-        with self._connection() as connection:
-            return connection.execute(statement, values).rowcount
+        return self._run(statement, values)[1]
 
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection in autocommit mode; what it raises leaves as ``StoreUnavailable``."""
-        self._forget_parent()
+    def _run(self, statement: str, values: tuple[Any, ...]) -> tuple[list[Any], int]:
+        """Run *statement* in autocommit mode; return its rows, and how many it changed."""
         try:
+            connection = self._take()
             try:
-                connection = self._idle.pop()
-            except IndexError:
-                connection = self._open()
-            try:
-                yield connection
+                cursor = connection.execute(statement, values)
+                rows, changed = cursor.fetchall(), cursor.rowcount
             except BaseException:
                 connection.close()
                 raise
-            if len(self._idle) < _POOL_SIZE:
-                self._idle.append(connection)
-            else:
-                connection.close()
+            self._give_back(connection)
         except (sqlite3.Error, OSError, OverflowError, UnicodeError) as error:
             raise StoreUnavailable(f"the SQLite file {str(self._path)!r} failed: {error}") from error
+        return rows, changed
+
+    def _take(self) -> sqlite3.Connection:
+        self._forget_parent()
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._open()
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        if len(self._idle) < _POOL_SIZE:
+            self._idle.append(connection)
+        else:
+            connection.close()
 
     def _forget_parent(self) -> None:
         if self._pid != os.getpid():
@@ -356,12 +358,14 @@ def _values(record: Record) -> tuple[Any, ...]:
 def _record(row: Any) -> Record | None:
     """Return the record of a row, or ``None`` if something else than this module wrote it."""
     data, created_at, seen_at, expires_at, authenticated_at, user_id, label, version = row[:_KEY]
-    times = (created_at, seen_at, expires_at, 0.0 if authenticated_at is None else authenticated_at)
     is_ours = (
-        isinstance(data, bytes)
-        and isinstance(version, int)
-        and all(isinstance(moment, float) and math.isfinite(moment) for moment in times)
-        and all(isinstance(text, str | None) for text in (user_id, label))
+        type(data) is bytes
+        and type(version) is int
+        and type(created_at) is type(seen_at) is type(expires_at) is float
+        and math.isfinite(created_at + seen_at + expires_at)
+        and (authenticated_at is None or (type(authenticated_at) is float and math.isfinite(authenticated_at)))
+        and (user_id is None or type(user_id) is str)
+        and (label is None or type(label) is str)
     )
     if not is_ours:
         return None

@@ -7,11 +7,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from ..errors import ConfigError
 from .base import Store
-from .memcached import make_memcached_store
 from .memory import MemoryStore
-from .redis import make_redis_store
-from .sql import make_sql_store
-from .sqlite import SQLiteStore
 
 __all__ = ["DEFAULT_STORE_URL", "store_from_url"]
 
@@ -51,6 +47,8 @@ def store_from_url(url: str, *, clock: Callable[[], float] = time.time) -> Store
     if make is not None:
         return make(parts, clock)
     if parts.scheme.partition("+")[0] in _SQL_DIALECTS:
+        from .sql import make_sql_store
+
         return make_sql_store(url, clock)
     # The URL itself may hold a password: only its scheme is told.
     known = ", ".join([*_MAKERS, *(dialect for dialect in _SQL_DIALECTS if dialect not in _MAKERS)])
@@ -64,6 +62,8 @@ def _make_memory(parts: SplitResult, clock: Callable[[], float]) -> Store:
 
 
 def _make_sqlite(parts: SplitResult, clock: Callable[[], float]) -> Store:
+    from .sqlite import SQLiteStore
+
     if parts.netloc:
         raise ConfigError(
             "a sqlite URL names no host. After 'sqlite:' write three slashes before a relative "
@@ -71,6 +71,18 @@ def _make_sqlite(parts: SplitResult, clock: Callable[[], float]) -> Store:
         )
     path = unquote(parts.path).removeprefix("/")
     return SQLiteStore(path, **_options(parts, synchronous=str, timeout=float), clock=clock)
+
+
+def _make_redis(parts: SplitResult, clock: Callable[[], float]) -> Store:
+    from .redis import make_redis_store
+
+    return make_redis_store(parts, clock)
+
+
+def _make_memcached(parts: SplitResult, clock: Callable[[], float]) -> Store:
+    from .memcached import make_memcached_store
+
+    return make_memcached_store(parts, clock)
 
 
 def _options(parts: SplitResult, **known: Callable[[str], Any]) -> dict[str, Any]:
@@ -91,14 +103,15 @@ def _options(parts: SplitResult, **known: Callable[[str], Any]) -> dict[str, Any
     return options
 
 
+# Each imports its store by itself: an application uses one, and starts without the code of the others.
 _MAKERS: dict[str, Callable[[SplitResult, Callable[[], float]], Store]] = {
     "sqlite": _make_sqlite,
     "memory": _make_memory,
     **dict.fromkeys(
         ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"),
-        make_redis_store,
+        _make_redis,
     ),
-    "memcached": make_memcached_store,
+    "memcached": _make_memcached,
 }
 
 # With or without the name of a driver, as in postgresql+psycopg. sqlite+pysqlite is SQLite through SQLAlchemy.

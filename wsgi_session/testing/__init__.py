@@ -4,16 +4,16 @@ from typing import TYPE_CHECKING, Any
 
 from .clock import FakeClock
 
-if TYPE_CHECKING:
-    from .contract import StoreContract
-
 __all__ = ["FakeClock", "StoreContract"]
 
+if TYPE_CHECKING:
+    from .contract import StoreContract
+else:
 
-def __getattr__(name: str) -> Any:
-    # The contract alone needs pytest: FakeClock is for every test runner.
-    if name == "StoreContract":
-        from .contract import StoreContract
+    def __getattr__(name: str) -> Any:
+        # The contract alone needs pytest: FakeClock is for every test runner.
+        if name == "StoreContract":
+            from .contract import StoreContract
 
-        return StoreContract
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return StoreContract
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,88 @@
+"""What an import brings along: nothing that nobody asked for."""
+
+import subprocess
+import sys
+
+import pytest
+
+from wsgi_session import stores
+
+# What every application needs of the stores, and what one asks for.
+COMMON = {"base", "guarded", "memory", "url"}
+EXTRA = {"memcached", "redis", "sql", "sqlite"}
+
+# In a new interpreter, beyond what it started with and the libraries that the package cannot do without.
+PROGRAM = """
+import sys
+import itsdangerous, msgspec, werkzeug.http
+before = set(sys.modules)
+{code}
+print(*set(sys.modules) - before)
+"""
+
+
+def imported_by(code: str) -> set[str]:
+    run = subprocess.run([sys.executable, "-c", PROGRAM.format(code=code)], capture_output=True, text=True, check=True)
+    return set(run.stdout.split())
+
+
+def homes_in(modules: set[str]) -> set[str]:
+    """Return the modules and folders of ``wsgi_session.stores`` among *modules*."""
+    return {name.split(".")[2] for name in modules if name.startswith("wsgi_session.stores.")}
+
+
+def test_the_package_brings_no_optional_library_and_no_store_but_memory() -> None:
+    """``import wsgi_session`` is the start of every worker process: it reads its own code and the standard library."""
+    modules = imported_by("import wsgi_session")
+
+    assert {name.partition(".")[0] for name in modules} - sys.stdlib_module_names == {"wsgi_session"}
+    assert homes_in(modules) == COMMON
+    assert "sqlite3" not in modules
+
+
+@pytest.mark.parametrize(
+    ("url", "home", "library"),
+    [
+        pytest.param("memory://", "memory", "heapq", id="memory"),
+        pytest.param("sqlite:///sessions.sqlite3", "sqlite", "sqlite3", id="sqlite"),
+        pytest.param("redis://localhost:6379/0", "redis", "redis", id="redis"),
+        pytest.param("memcached://localhost:11211", "memcached", "pymemcache", id="memcached"),
+        pytest.param("sqlite+pysqlite:///sessions.sqlite3", "sql", "sqlalchemy", id="sql"),
+    ],
+)
+def test_a_url_brings_its_own_store_alone(url: str, home: str, library: str) -> None:
+    """An application with one store never reads the code of another."""
+    pytest.importorskip(library)
+
+    homes = homes_in(imported_by(f"import wsgi_session; wsgi_session.stores.store_from_url({url!r})"))
+
+    assert homes & EXTRA == {home} & EXTRA
+
+
+def test_a_name_brings_its_own_store_alone() -> None:
+    """``from wsgi_session.stores import RedisStore`` is all it takes, and all that is taken."""
+    assert homes_in(imported_by("from wsgi_session.stores import RedisStore")) & EXTRA == {"redis"}
+
+
+def test_every_store_can_be_seen_before_it_is_imported() -> None:
+    """Completion in a shell lists all stores, and reads none."""
+    code = "from wsgi_session import stores; assert {*stores.__all__, '__name__'} <= {*dir(stores)}"
+
+    assert homes_in(imported_by(code)) == COMMON
+
+
+def test_a_star_brings_every_store() -> None:
+    """``import *`` means all of them."""
+    namespace: dict[str, object] = {}
+
+    exec("from wsgi_session.stores import *", namespace)
+
+    assert set(stores.__all__) <= namespace.keys()
+
+
+def test_a_name_that_does_not_exist_is_told_as_ever() -> None:
+    """A misspelt store is an error of the import, in Python's words."""
+    with pytest.raises(AttributeError, match=r"module 'wsgi_session.stores' has no attribute 'RediStore'"):
+        stores.RediStore  # noqa: B018
+    with pytest.raises(ImportError, match="cannot import name 'RediStore'"):
+        exec("from wsgi_session.stores import RediStore")
