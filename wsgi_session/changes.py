@@ -99,6 +99,8 @@ class Changes:
 
     def encode(self) -> bytes:
         """Return the values as bytes. Raises ``EncodeError`` for a nested change that cannot be stored."""
+        if self._base and not (self._is_marked or self._watched):
+            return self._base  # nobody can have changed them
         return self._codec.encode(self.data)
 
     def settle(self, stored: bytes) -> None:
