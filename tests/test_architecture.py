@@ -28,7 +28,8 @@ FLOORS = """
 2  changes  stores/base  stores/packed  stores/redis/engine  stores/memcached/server
 2  stores/sql/database  stores/sql/schema  stores/sql/statement  stores/sql/row  csrf/options
 1  token  lifetime  cookie  codec  record  merge  plan  headers  events  wrapper
-1  stores/breaker  stores/redis/driver  stores/sql/engine  csrf/token  csrf/origin  csrf/exempt  csrf/form
+1  stores/breaker  stores/redis/driver  stores/sql/command  stores/sql/engine
+1  csrf/token  csrf/origin  csrf/exempt  csrf/form
 0  errors
 """
 FLOOR_OF = {room: int(floor) for floor, *rooms in map(str.split, FLOORS.strip().splitlines()) for room in rooms}

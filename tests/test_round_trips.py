@@ -125,7 +125,7 @@ def on_sqlite(services: Services, home: Path) -> Iterator[Counted]:
 
     sa.event.listen(sa.Pool, "connect", trace)
     try:
-        # A connection is a file that is opened for each call, and no round trip.
+        # A connection is a file that is open, and no round trip.
         yield Counted(f"sqlite+pysqlite:///{home / 'sessions.db'}", lambda: len(statements), lambda: 0)
     finally:
         sa.event.remove(sa.Pool, "connect", trace)

@@ -3,6 +3,7 @@
 import gc
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -70,8 +71,13 @@ def mariadb_url(mariadb: Server) -> str:
 
 
 @pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    return f"sqlite+pysqlite:///{tmp_path / 'sessions.db'}"
+def sqlite_file(tmp_path: Path) -> Path:
+    return tmp_path / "sessions.db"
+
+
+@pytest.fixture
+def sqlite_url(sqlite_file: Path) -> str:
+    return f"sqlite+pysqlite:///{sqlite_file}"
 
 
 DATABASES = [
@@ -184,10 +190,21 @@ class TestMariaDB(_SQLHooks, StoreContract):
         self.url = mariadb_url
 
 
-class TestSQLite(_SQLHooks, StoreContract):
+class _SQLiteHooks(_SQLHooks):
     @pytest.fixture(autouse=True)
     def file(self, sqlite_url: str) -> None:
         self.url = sqlite_url
+
+    def make_broken_store(self, clock: FakeClock) -> SQLStore:
+        return SQLStore("sqlite+pysqlite:////nowhere/sessions.db", clock=clock)
+
+
+class TestSQLite(_SQLiteHooks, StoreContract):
+    pass
+
+
+class TestSQLiteEngine(_SQLiteHooks, RecordPromises, AbilityPromises):
+    """The application's own engine for SQLite, which keeps no log."""
 
     def place(self) -> sa.Engine:
         engine = sa.create_engine(self.url, poolclass=sa.NullPool, connect_args={"timeout": 30.0})
@@ -197,9 +214,6 @@ class TestSQLite(_SQLHooks, StoreContract):
             connection.execute("PRAGMA synchronous = OFF")  # a test need not survive a power cut
 
         return engine
-
-    def make_broken_store(self, clock: FakeClock) -> SQLStore:
-        return SQLStore("sqlite+pysqlite:////nowhere/sessions.db", clock=clock)
 
 
 @pytest.mark.server
@@ -739,6 +753,37 @@ def test_a_write_whose_answer_is_cut_off_is_sent_once(
 
 @pytest.mark.server
 @pytest.mark.parametrize("url", SERVERS, indirect=True)
+def test_one_cut_connection_costs_one_call(far: Make, wire: Wire) -> None:
+    """A server that cut off one connection has probably cut off all: the idle ones are not tried one after another."""
+    store, waiting = far(), list[SQLStore]()
+    store.count()
+
+    def nest(*_: object) -> None:
+        while waiting:
+            waiting.pop().count()
+
+    def count_on_two_connections() -> None:
+        waiting.append(store)
+        store.count()
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", nest)
+    try:
+        count_on_two_connections()
+        assert wire.connections == 2
+
+        wire.answers = "cut"
+        with pytest.raises(StoreUnavailable):
+            store.load(new_key())
+        wire.answers = "pass"
+
+        count_on_two_connections()
+        assert wire.connections == 4
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", nest)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("url", SERVERS, indirect=True)
 def test_an_answer_that_does_not_come_is_given_up(far: Make, wire: Wire) -> None:
     """A server that takes questions and answers none costs the time-out, and not for ever."""
     store = far(timeout=0.3)
@@ -910,6 +955,171 @@ def test_a_system_without_fork() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+# --- SQLite ----------------------------------------------------------------------------------------------------------
+
+
+class Opened:
+    """The connections that pools have opened and not closed, and what the others were set to in the end."""
+
+    def __init__(self) -> None:
+        self.now: set[int] = set()
+        self.in_all = 0
+        self.synchronous: set[int] = set()
+
+    def on_connect(self, connection: Any, _record: object) -> None:
+        self.now.add(id(connection))
+        self.in_all += 1
+
+    def on_close(self, connection: Any, _record: object) -> None:
+        self.synchronous.add(connection.execute("PRAGMA synchronous").fetchone()[0])
+        self.now.remove(id(connection))
+
+
+@pytest.fixture
+def opened() -> Iterator[Opened]:
+    opened = Opened()
+    listeners = {"connect": opened.on_connect, "close": opened.on_close}
+    for name, listener in listeners.items():
+        sa.event.listen(sa.Pool, name, listener)
+    yield opened
+    for name, listener in listeners.items():
+        sa.event.remove(sa.Pool, name, listener)
+
+
+def journal_mode(file: Path) -> str:
+    with closing(sqlite3.connect(file)) as connection:
+        return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+
+
+@pytest.mark.parametrize("url", ["sqlite_url"], indirect=True)
+def test_sqlite_keeps_a_write_ahead_log(make: Make, sqlite_file: Path, opened: Opened) -> None:
+    """Given a URL, the first use gives the file a write-ahead log, and no write waits for the disk."""
+    with closing(make()) as store:
+        store.count()
+
+    assert journal_mode(sqlite_file) == "wal"
+    assert opened.synchronous == {1}, "which is NORMAL"
+
+
+@pytest.mark.parametrize("url", ["sqlite_url"], indirect=True)
+def test_an_applications_sqlite_engine_stays_as_it_is(make: Make, engine: sa.Engine, sqlite_file: Path) -> None:
+    """With an ``Engine`` handed in, the application decides how its file is written."""
+    make(engine).count()
+
+    assert journal_mode(sqlite_file) == "delete"
+
+
+@pytest.mark.parametrize("url", ["sqlite_url"], indirect=True)
+def test_sqlite_is_opened_once(make: Make, clock: FakeClock, opened: Opened) -> None:
+    """Calls share one connection; ``close`` closes it, and the next call opens another."""
+    store, key = make(), new_key()
+    store.create(key, new_record(clock))
+    assert read(store, key).version == 1
+    assert (opened.in_all, len(opened.now)) == (1, 1)
+
+    store.close()
+    assert opened.now == set()
+
+    assert read(store, key).version == 1
+    assert opened.in_all == 2
+
+
+@pytest.mark.parametrize("url", ["sqlite_url"], indirect=True)
+def test_threads_share_a_few_connections(make: Make, clock: FakeClock, opened: Opened) -> None:
+    """Sixteen threads get along with eight connections to SQLite, and none loses a write."""
+    store, keys = make(), [new_key() for _ in range(16)]
+    store.count()
+
+    def work(key: str) -> bool:
+        is_right = store.create(key, new_record(clock, data=b"0"))
+        for version in range(1, 10):
+            is_right = is_right and store.update(key, new_record(clock, data=b"%d" % version), version=version)
+        return is_right
+
+    assert at_once(*[partial(work, key) for key in keys]) == [True] * 16
+    assert [read(store, key).data for key in keys] == [b"9"] * 16
+    assert opened.in_all <= 8
+
+
+@pytest.mark.parametrize("url", ["sqlite_url"], indirect=True)
+def test_no_connection_to_sqlite_is_open_during_a_fork(
+    make: Make, sqlite_file: Path, clock: FakeClock, opened: Opened
+) -> None:
+    """A child inherits no open file; it and its parent go on, each with a connection of its own, and harm nothing."""
+    store, keys = make(), [new_key() for _ in range(3)]
+    for key in keys:
+        store.create(key, new_record(clock, data=key.encode()))
+    assert len(opened.now) == 1
+
+    def work() -> list[bool]:
+        inherits = any(str(sqlite_file) in str(link.readlink()) for link in links_to_open_files())
+        is_right = all(read(store, key).data == key.encode() for key in keys)
+        is_right = is_right and all(store.create(new_key(), new_record(clock)) for _ in range(20))
+        store.close()
+        return [inherits, is_right]
+
+    assert in_processes(work, work) == [[False, True]] * 2
+    assert store.touch(keys[0], seen_at=clock(), expires_at=clock()) is True
+    assert store.count() == 43
+    with closing(sqlite3.connect(sqlite_file)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def links_to_open_files() -> list[Path]:
+    links = Path("/proc/self/fd")
+    return [link for link in links.iterdir() if link.is_symlink()] if links.is_dir() else []
+
+
+@pytest.mark.parametrize("url", ["sqlite_url"], indirect=True)
+def test_a_connection_in_use_is_closed_when_it_comes_back(make: Make, opened: Opened) -> None:
+    """``close``, and so a fork, waits for nobody: what is lent at that moment is closed afterwards, and not kept."""
+    store, others = make(), [make()]
+    store.count()
+
+    def interrupt(*_: object) -> None:
+        while others:
+            others.pop().close()
+            store.close()
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", interrupt)
+    try:
+        assert store.count() == 0
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", interrupt)
+
+    assert others == []
+    assert opened.now == set()
+
+
+@pytest.mark.parametrize("url", ["sqlite_url"], indirect=True)
+@pytest.mark.parametrize("patience_s", [pytest.param(0.05, id="SQLite waits"), pytest.param(0, id="SQLite gives up")])
+def test_a_file_in_use_is_waited_for(make: Make, url: str, sqlite_file: Path, patience_s: float) -> None:
+    """Whoever reads a file without a log keeps it from getting one, and the store waits for that as for all else."""
+    store = make(f"{url}?timeout={patience_s}", timeout=0.05)
+    with closing(sqlite3.connect(sqlite_file)) as reader:
+        reader.executescript("CREATE TABLE notes (text); INSERT INTO notes VALUES ('a'), ('b')")
+        rows = reader.execute("SELECT * FROM notes")
+        rows.fetchone()
+        started = time.monotonic()
+        with pytest.raises(StoreUnavailable, match="database is locked"):
+            store.count()
+        assert time.monotonic() - started >= 0.05
+        rows.close()
+
+        assert store.count() == 0
+
+
+@pytest.mark.parametrize("url", ["sqlite_url"], indirect=True)
+def test_a_file_that_is_no_database(make: Make, sqlite_file: Path) -> None:
+    """What is not SQLite's is told, and left as it is."""
+    sqlite_file.write_bytes(b"Dear diary, " * 100)
+
+    with pytest.raises(StoreUnavailable, match="file is not a database"):
+        make().count()
+
+    assert sqlite_file.read_bytes() == b"Dear diary, " * 100
+
+
 # --- options ---------------------------------------------------------------------------------------------------------
 
 
@@ -921,6 +1131,7 @@ def test_a_system_without_fork() -> None:
         pytest.param(f"postgresql://u:{PASSWORD}@host:port/db", {}, "no valid URL", id="port"),
         pytest.param(f"foo://u:{PASSWORD}@host/db", {}, "knows no database 'foo'", id="unknown database"),
         pytest.param(f"postgresql+foo://u:{PASSWORD}@host/db", {}, "knows no database", id="unknown driver"),
+        pytest.param(f"sqlite://u:{PASSWORD}@host/x.db", {}, "no valid URL", id="SQLite on a server"),
         pytest.param("sqlite://", {}, "needs a database in a file", id="in memory"),
         pytest.param("sqlite:///:memory:", {}, "needs a database in a file", id="in memory, by name"),
         pytest.param(sa.create_engine("sqlite://"), {}, "lends one connection", id="an engine in memory"),

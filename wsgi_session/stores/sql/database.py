@@ -1,25 +1,34 @@
 """The connections of one database: how they are lent, and what it means when one fails."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, Final
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ...errors import StoreUnavailable
 from ..breaker import Breaker
+from .command import Command, run
 from .engine import engine_of, server_of
 
 __all__ = ["Database"]
 
+Result = TypeVar("Result")
+
 # A child process must neither use nor close connections of its parent: they share one socket. It gets pools of its
-# own, and the inherited ones are kept here, where its garbage collector does not close them.
+# own, and the inherited ones are kept here, where its garbage collector does not close them. Nor may any connection to
+# SQLite be open during a fork (sqlite.org/howtocorrupt.html, section 2.6): every idle one is closed before.
 _databases: Final["WeakSet[Database]"] = WeakSet()
 _inherited: Final[list[Any]] = []
+
+
+def _close_before_fork() -> None:
+    for database in list(_databases):
+        database._before_fork()
 
 
 def _forget_parent() -> None:
@@ -28,7 +37,7 @@ def _forget_parent() -> None:
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_forget_parent)
+    os.register_at_fork(before=_close_before_fork, after_in_child=_forget_parent)
 
 
 class _Unreachable(StoreUnavailable):
@@ -53,34 +62,66 @@ class Database:
         self.server = server_of(self._engine.url)
         self._prepare = prepare
         self._is_ready = False
+        self._generation = 0  # of the pool
         self._breaker = self._new_breaker()
         _databases.add(self)
 
-    @contextmanager
-    def connection(self) -> Iterator[sa.Connection]:
-        """Lend a connection; what the driver raises leaves as ``StoreUnavailable``."""
+    def ready(self, statement: Any) -> Any:
+        """Return *statement* in the form that :func:`run` runs fastest."""
+        # Whoever hands in an engine may listen to what it executes.
+        is_direct = self._is_own and Command.is_for(self._engine.dialect)
+        return Command(statement, self._engine.dialect) if is_direct else statement
+
+    def run(self, statement: Any, values: dict[str, Any]) -> Any:
+        """Run a statement that commits itself; return its rows, or how many it changed."""
+        return self._lend(lambda connection: run(statement, connection, values))
+
+    def insert(self, statement: Any, exists: Any, key: str, values: dict[str, Any]) -> bool:
+        """Insert what is not there yet; *exists* tells whether *key* is."""
+
+        def work(connection: sa.Connection) -> bool:
+            try:
+                return int(run(statement, connection, {"key": key, **values})) > 0
+            except IntegrityError:
+                # Either the key exists, or something is wrong with the table: no reason to believe the former.
+                if not run(exists, connection, {"key": key}):
+                    raise
+                return False
+
+        return self._lend(work)
+
+    def _lend(self, work: Callable[[sa.Connection], Result]) -> Result:
+        """Return what *work* returns for a connection; what the driver raises leaves as ``StoreUnavailable``."""
         with self._breaker.call():
+            generation = self._generation
             try:
                 with self._engine.connect() as connection:
                     try:
-                        _commit_at_once(connection)
+                        if not self._is_own:
+                            _commit_at_once(connection)
                         if not self._is_ready:
                             self._prepare(connection)
                             self._is_ready = True
-                        yield connection
+                        return work(connection)
                     except BaseException:
                         # Whatever is wrong with it, the next call gets another one.
                         connection.invalidate()
                         raise
+                    finally:
+                        if generation != self._generation:
+                            connection.invalidate()  # the pool it came from is no more
             except StoreUnavailable:
                 raise
             except Exception as error:
                 self._is_ready = False  # somebody may have removed the table
+                if isinstance(error, DBAPIError) and error.connection_invalidated and generation == self._generation:
+                    self.close()  # the others were cut off together with it
                 raise self._failure(error) from error
 
     def close(self) -> None:
-        """Close the connections that nobody uses at the moment, unless the application made the engine."""
+        """Close the connections, each once nobody uses it, unless the application made the engine."""
         if self._is_own:
+            self._generation += 1
             self._engine.dispose()
 
     def _failure(self, error: Exception) -> StoreUnavailable:
@@ -99,6 +140,10 @@ class Database:
 
     def _new_breaker(self) -> Breaker:
         return Breaker(self.server, (_Unreachable,))
+
+    def _before_fork(self) -> None:
+        if self.dialect == "sqlite":
+            self.close()
 
     def _after_fork(self) -> None:
         _inherited.append(self._engine.pool)

@@ -41,11 +41,7 @@ def url_of(text: "sa.URL | str") -> "sa.URL":
     try:
         url = sqlalchemy.make_url(text)
     except (sqlalchemy.exc.ArgumentError, ValueError):
-        # The URL itself may hold a password: it is not told.
-        raise ConfigError(
-            "SQLStore got no valid URL; write it as in 'postgresql+psycopg://user:password@host/database', and "
-            "special characters of the password as in '%40'."
-        ) from None
+        raise _invalid() from None
     return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
 
 
@@ -90,15 +86,6 @@ def _new_engine(url: "sa.URL", timeout: float) -> "sa.Engine":
     backend = url.get_backend_name()
     if backend == "sqlite" and url.database in (None, "", ":memory:"):
         raise ConfigError("SQLStore needs a database in a file. For sessions in memory use MemoryStore or memory://.")
-    options: dict[str, Any] = {"poolclass": sa.NullPool}  # SQLite opens a file faster than a pool can be kept right
-    if backend != "sqlite":
-        options = {
-            "pool_size": _POOL_SIZE,
-            "max_overflow": 0,
-            "pool_timeout": timeout,
-            "pool_recycle": _POOL_RECYCLE_S,
-            "pool_use_lifo": True,
-        }
     try:
         engine = sa.create_engine(
             url,
@@ -107,14 +94,22 @@ def _new_engine(url: "sa.URL", timeout: float) -> "sa.Engine":
             pool_reset_on_return=None,
             hide_parameters=True,
             connect_args=_connect_args(url, timeout),
-            **options,
+            pool_size=_POOL_SIZE,
+            max_overflow=0,
+            pool_timeout=timeout,
+            pool_recycle=_POOL_RECYCLE_S,
+            pool_use_lifo=True,
         )
     except sqlalchemy.exc.NoSuchModuleError:
         raise _unknown(url) from None
+    except sqlalchemy.exc.ArgumentError:
+        raise _invalid() from None
     except ModuleNotFoundError as error:
         raise _missing(f"the module {error.name!r}", _EXTRAS.get(backend, "sql")) from None
     if engine.dialect.driver == "psycopg":
         _limit_answers(engine, timeout)
+    if backend == "sqlite":
+        _write_ahead(engine, timeout)
     return engine
 
 
@@ -169,9 +164,38 @@ def _limit_answers(engine: "sa.Engine", timeout: float) -> None:
         return Connection.connect(*args, **kwargs)
 
 
+def _write_ahead(engine: "sa.Engine", timeout: float) -> None:
+    """Let SQLite keep a write-ahead log, and not wait for the disk at each write."""
+    import sqlalchemy.event
+
+    @sqlalchemy.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+            except BaseException as error:
+                is_busy = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
+                if not is_busy or time.monotonic() >= deadline:
+                    connection.close()
+                    raise
+                time.sleep(0.01)  # SQLite does not always wait for others that open the file at this moment
+            else:
+                return
+
+
 def _missing(what: str, extra: str) -> ConfigError:
     return ConfigError(
         f'SQLStore needs {what}, which is not installed: run python -m pip install "wsgi-session[{extra}]".'
+    )
+
+
+def _invalid() -> ConfigError:
+    # The URL itself may hold a password: it is not told.
+    return ConfigError(
+        "SQLStore got no valid URL; write it as in 'postgresql+psycopg://user:password@host/database', and "
+        "special characters of the password as in '%40'."
     )
 
 

@@ -1,5 +1,6 @@
 """What is asked of the table of sessions."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -14,9 +15,12 @@ _DIALECTS: Final[dict[str, Any]] = {"postgresql": postgresql, "sqlite": sqlite}
 
 
 class Statements:
-    """All statements on *table*, put together once, for at most *page_size* rows at a time; values are parameters."""
+    """All statements on *table*, put together once, for at most *page_size* rows at a time; values are parameters.
 
-    def __init__(self, table: sa.Table, dialect: str, page_size: int) -> None:
+    What *ready* returns for a statement is kept in its place, for those that requests run.
+    """
+
+    def __init__(self, table: sa.Table, dialect: str, page_size: int, ready: Callable[[Any], Any]) -> None:
         c = table.c
         is_it = c.session_key == sa.bindparam("key")
         is_same = c.version == sa.bindparam("version")
@@ -28,7 +32,7 @@ class Statements:
 
         times = (c.created_at, c.seen_at, c.expires_at, c.authenticated_at)
         select = sa.select(_bounded(c.data, dialect), *times, c.user_id, c.label, c.version, c.session_key, c.id)
-        self.load = select.where(is_it)
+        self.load = ready(select.where(is_it))
         self.scan = select.where(is_next).order_by(c.id).limit(page_size)
         self.scan_user = select.where(c.user_id == sa.bindparam("user_id"))
         self.count = sa.select(sa.func.count()).select_from(table).where(is_live)
@@ -37,13 +41,14 @@ class Statements:
         plain = {column: _new(column) for column in (c.data, c.created_at, c.authenticated_at, c.user_id, c.label)}
         limits = {column: _later(column) for column in (c.seen_at, c.expires_at)}
         first = {column: _new(column) for column in (*plain, *limits)}
-        first |= {c.session_key: sa.bindparam("new_key"), c.version: sa.literal(1)}
-        self.insert = _insert_if_absent(table, dialect).values(first)
+        first |= {c.session_key: sa.bindparam("key"), c.version: sa.literal(1)}
+        self.insert = ready(_insert_if_absent(table, dialect).values(first))
         live = sa.update(table).where(is_it, is_live)
-        self.update = live.where(is_same).values({**plain, **limits, c.version: c.version + 1})
-        self.touch = live.values(limits)
-        self.delete = sa.delete(table).where(is_it, is_live)
-        self.delete_version = self.delete.where(is_same)
+        self.update = ready(live.where(is_same).values({**plain, **limits, c.version: c.version + 1}))
+        self.touch = ready(live.values(limits))
+        delete = sa.delete(table).where(is_it, is_live)
+        self.delete = ready(delete)
+        self.delete_version = ready(delete.where(is_same))
 
         self.expired = sa.select(c.id).where(is_expired).order_by(c.expires_at).limit(batch)
         self.delete_expired = sa.delete(table).where(c.id.in_(sa.bindparam("ids")), is_expired)

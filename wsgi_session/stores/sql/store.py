@@ -69,8 +69,9 @@ class SQLStore:
         from .statement import Statements
 
         schema = Schema(table)
-        self._database = Database(engine_or_url, float(timeout), partial(schema.prepare, create=create))
-        self._statements = Statements(schema.sessions, self._database.dialect, _PAGE)
+        database = Database(engine_or_url, float(timeout), partial(schema.prepare, create=create))
+        self._database = database
+        self._statements = Statements(schema.sessions, database.dialect, _PAGE, database.ready)
         self.events = Dispatcher(clock=clock)
         self._table = table
         self._clock = clock
@@ -88,7 +89,7 @@ class SQLStore:
 
     def create(self, key: str, record: Record) -> bool:
         """Insert *record*, unless *key* exists; now and then remove some expired rows."""
-        is_created = self._insert(new_key=key, **values_of(record))
+        is_created = self._database.insert(self._statements.insert, self._statements.exists, key, values_of(record))
         self._creates += 1
         if self._creates % _SWEEP_EVERY == 0:
             try:
@@ -167,24 +168,10 @@ class SQLStore:
     # --- statements --------------------------------------------------------------------------------------------------
 
     def _all(self, statement: Any, **values: Any) -> list[Any]:
-        with self._database.connection() as connection:
-            return list(connection.execute(statement, values).fetchall())
+        return list(self._database.run(statement, values))
 
     def _changed(self, statement: Any, **values: Any) -> int:
-        with self._database.connection() as connection:
-            return int(connection.execute(statement, values).rowcount)
-
-    def _insert(self, **values: Any) -> bool:
-        import sqlalchemy.exc
-
-        with self._database.connection() as connection:
-            try:
-                return int(connection.execute(self._statements.insert, values).rowcount) > 0
-            except sqlalchemy.exc.IntegrityError:
-                # Either the key exists, or something is wrong with the table: no reason to believe the former.
-                if connection.execute(self._statements.exists, {"key": values["new_key"]}).first() is None:
-                    raise
-                return False
+        return int(self._database.run(statement, values))
 
     def _sweep(self, until: float, batch: int) -> int:
         if self._statements.sweep is not None:
