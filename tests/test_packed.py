@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from wsgi_session import Record
 from wsgi_session.errors import StoreUnavailable
-from wsgi_session.stores.packed import JUDGED_BYTES, is_live, packed, unpacked
+from wsgi_session.stores.packed import JUDGED_BYTES, LIMITS, is_live, limits_in, packed, unpacked
 
 KEY = "0123456789abcdef" * 4
 RECORD = Record(data=b'{"a":1}', created_at=1.0, seen_at=2.0, expires_at=3.0, user_id="ada", label="Firefox")
@@ -40,6 +40,19 @@ def test_every_record_comes_back(record: Record, version: bytes) -> None:
     assert found == record
     assert found is not None
     assert found.version == version
+
+
+def test_an_engine_may_count_changes_itself() -> None:
+    """Then its own version is the record's, whatever the value says."""
+    found = unpacked(KEY, packed(KEY, RECORD, version=b"8 bytes!"), version=17)
+
+    assert found is not None
+    assert found.version == 17
+
+
+def test_the_limits_can_be_kept_without_the_rest() -> None:
+    """They are as an engine writes them into a part of a value."""
+    assert LIMITS.unpack(limits_in(packed(KEY, RECORD))) == (RECORD.seen_at, RECORD.expires_at)
 
 
 @given(st.binary(max_size=200), st.integers(0, 200))

@@ -27,6 +27,7 @@ from wsgi_session.events import Dispatcher, Event
 from wsgi_session.stores.redis import RedisStore, make_redis_store
 from wsgi_session.testing import FakeClock, StoreContract
 from wsgi_session.testing.abilities import AbilityPromises
+from wsgi_session.testing.together import at_once
 
 redis = pytest.importorskip("redis", reason="redis-py is not installed (pip install redis)")
 
@@ -334,13 +335,134 @@ def test_the_limit_of_a_client_s_pool_holds(
         live_once(store, record)
         # Hold the only connection, as another thread would.
         node = store._engine.nodes()[0]
-        held = node._borrow()
+        held = node._connections.take()
 
         for _ in range(6):
             with pytest.raises(StoreUnavailable, match=r"all 1 connections .* max_connections"):
                 store.load(KEY)
-        node._pool.release(held)
+        node._connections.give_back(held)
         assert store.load(KEY) is None
+
+
+def connections(client: Any) -> set[str]:
+    """The numbers of all connections to the server of *client*, but its own."""
+    own = str(client.client_id())
+    return {str(one["id"]) for one in client.client_list()} - {own}
+
+
+def narrow_client(library: str, require: Any, place: Place, **options: Any) -> Any:
+    """A client that may open *one* connection at a time, so that one that is lost to others would be missed."""
+    module = require.module(library, install=f"pip install {library}")
+    return getattr(module, library.title())(
+        connection_pool=module.ConnectionPool(max_connections=1, port=place.servers[0].port, **options)
+    )
+
+
+libraries = pytest.mark.parametrize("library", ["redis", "valkey"])
+
+
+@pytest.fixture(params=["redis", "valkey"])
+def alone(services: Services, redis_server: Server, require, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A narrow client of a server that nobody else uses, and a witness, who counts connections."""
+    place = Place("", [services.redis()])
+    with (
+        contextlib.closing(narrow_client(request.param, require, place)) as client,
+        contextlib.closing(redis.Redis(port=place.servers[0].port)) as witness,
+    ):
+        yield client, witness
+    place.servers[0].stop()
+
+
+@server
+def test_one_call_after_the_other_has_the_same_connection(alone: Any, open_store: Open, record: Record) -> None:
+    """It is opened once, is not the client's, and is closed with the store, which can be used again."""
+    client, witness = alone
+    client_s_own = client.client_id()
+    before = connections(witness)
+    store = open_store(client)
+    live_once(store, record)
+    (number,) = connections(witness) - before
+    live_once(store, record)
+    assert connections(witness) - before == {number}
+    assert client.client_id() == client_s_own
+
+    store.close()
+    wait(lambda: connections(witness) == before, "the end of the connection")
+    live_once(store, record)
+
+
+@server
+def test_a_connection_that_was_cut_while_it_rested_costs_no_request(
+    alone: Any, open_store: Open, record: Record
+) -> None:
+    """A server or a firewall that closes what is idle is noticed before anything is sent; no place is lost by it."""
+    client, witness = alone
+    store = open_store(client)
+    for _ in range(3):
+        live_once(store, record)
+        assert witness.client_kill_filter(_type="normal", skipme=True) >= 1
+    live_once(store, record)
+
+
+@server
+@libraries
+@pytest.mark.parametrize("is_resting", [True, False], ids=["before it is asked", "while it is asked"])
+def test_a_call_that_is_cut_short_leaves_nothing_for_the_next(
+    single: Place, open_store: Open, record: Record, require, monkeypatch, library: str, is_resting: bool
+) -> None:
+    """The connection of a greenlet that is killed is closed, and its place in the pool is free."""
+    with contextlib.closing(narrow_client(library, require, single)) as client:
+        store = open_store(client)
+        live_once(store, record)
+        connection = store._engine.nodes()[0]._connections._idle[0]
+
+        def be_killed(*arguments: Any, **options: Any) -> None:
+            raise GeneratorExit
+
+        with monkeypatch.context() as killing:
+            killing.setattr(connection, "can_read" if is_resting else "read_response", be_killed)
+            with pytest.raises(GeneratorExit):
+                store.load(KEY)
+
+        assert connection._sock is None
+        live_once(store, record)
+
+
+@server
+def test_threads_have_connections_of_their_own(single: Place, open_store: Open, record: Record) -> None:
+    """Of many that ask at once, each gets the answer to its own question, and none needs more than one connection."""
+    store = open_store(single.url)
+    keys = [f"{number:x}" * 64 for number in range(8)]
+    for key in keys:
+        store.create(key, replace(record, data=key.encode()))
+    before = connections(single.raw)
+
+    def use(key: str) -> bool:
+        return all(store.load(key).data == key.encode() for _ in range(200))
+
+    assert at_once(*[functools.partial(use, key) for key in keys]) == [True] * 8
+    assert len(connections(single.raw) - before) <= 7
+
+
+@server
+@libraries
+def test_a_connection_to_yesterday_s_primary_is_not_used(
+    sentinel: Place, open_store: Open, record: Record, require, library: str
+) -> None:
+    """Once the sentinels name another primary, connections that rest are closed, whoever they lead to."""
+    module = require.module(f"{library}.sentinel", install=f"pip install {library}")
+    manager = module.Sentinel([host.split(":") for host in urlsplit(sentinel.url).netloc.split(",")], socket_timeout=1)
+    with contextlib.closing(manager.master_for("sess")) as client:
+        store = open_store(client)
+        live_once(store, record)
+        (resting,) = store._engine.nodes()[0]._connections._idle
+        store._engine._pool.proxy.master_address = ("192.0.2.1", 6379)
+        assert resting._sock is not None
+
+        live_once(store, record)
+        assert resting not in store._engine.nodes()[0]._connections._idle
+    for one in manager.sentinels:
+        one.close()
 
 
 def test_a_client_of_another_kind_is_refused() -> None:

@@ -35,6 +35,8 @@ class Server:
         self._driver = driver
         self._options = options
         self._breaker = Breaker(f"memcached at {self.name}", (OSError, driver.MemcacheUnexpectedCloseError))
+        # pymemcache has ssl; the package without pymemcache does not need it.
+        self._nothing_came = (BlockingIOError, import_module("ssl").SSLWantReadError)
         self._idle: deque[Any] = deque()
         self._pid = os.getpid()
 
@@ -99,10 +101,22 @@ class Server:
         with suppress(IndexError):
             while True:
                 client = self._idle.pop()
-                if _is_at_rest(client.sock):
+                if self._is_at_rest(client.sock):
                     return client
                 client.close()
         return None
+
+    def _is_at_rest(self, connection: Any) -> bool:
+        """Return whether nothing came in since the last answer: neither bytes nor the end of the connection."""
+        try:
+            connection.settimeout(0)
+            connection.recv(1)
+        except self._nothing_came:
+            connection.settimeout(self._options["timeout"])
+            return True
+        except OSError:
+            pass
+        return False
 
     def _connected(self) -> Any:
         """Return a new connection."""
@@ -133,22 +147,6 @@ def _connect(options: dict[str, Any]) -> Any:
         connection.close()
         raise
     return connection
-
-
-def _is_at_rest(connection: Any) -> bool:
-    """Return whether nothing came in since the last answer: neither bytes nor the end of the connection."""
-    from ssl import SSLWantReadError  # pymemcache has it; the package without pymemcache does not need it
-
-    timeout = connection.gettimeout()
-    try:
-        connection.settimeout(0)
-        connection.recv(1)
-    except (BlockingIOError, SSLWantReadError):
-        connection.settimeout(timeout)
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def import_driver() -> Any:

@@ -16,7 +16,7 @@ from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher
 from ...record import Record
 from ..base import EXPIRY_GRACE_S, live_record
-from ..packed import packed, unpacked
+from ..packed import LIMITS, limits_in, packed, unpacked
 from .server import PREFIX, Server, import_driver, options_of
 
 __all__ = ["MemcachedStore", "make_memcached_store"]
@@ -100,13 +100,12 @@ class MemcachedStore:
 
     def update(self, key: str, record: Record, *, version: object) -> bool:
         """Replace the record if it is live and still this *version*."""
-        known = _known(version)
-        if known.expires_at <= self._clock():
+        cas, seen_at, expires_at = _known(version)
+        if expires_at <= self._clock():
             return False
-        record = record.renewed(
-            seen_at=max(record.seen_at, known.seen_at), expires_at=max(record.expires_at, known.expires_at)
-        )
-        return self._swap(key, record, known)
+        if record.seen_at < seen_at or record.expires_at < expires_at:
+            record = record.renewed(seen_at=max(record.seen_at, seen_at), expires_at=max(record.expires_at, expires_at))
+        return self._swap(self._server_of(key), key, record, cas)
 
     def touch(self, key: str, *, seen_at: float, expires_at: float) -> bool:
         """Move the limits of a live record forward. The record gets a new version."""
@@ -117,7 +116,7 @@ class MemcachedStore:
                 return False
             moved = record.renewed(seen_at=max(record.seen_at, seen_at), expires_at=max(record.expires_at, expires_at))
             # Equal: another touch was further already.
-            if moved == record or self._swap(key, moved, _known(record.version)):
+            if moved == record or self._swap(server, key, moved, _known(record.version)[0]):
                 return True
         raise StoreUnavailable(f"others changed a session {_MAX_TOUCH_TRIES} times during one touch of it")
 
@@ -128,16 +127,16 @@ class MemcachedStore:
             # The server removes whatever is there by then, live or not; a record that is unreadable, too.
             is_live = self._live(server, key) is not None
             return server.delete(key) and is_live
-        known = _known(version)
-        return known.expires_at > self._clock() and server.cas(key, b"", known.cas, _AT_ONCE)
+        cas, _, expires_at = _known(version)
+        return expires_at > self._clock() and server.cas(key, b"", cas, _AT_ONCE)
 
     def close(self) -> None:
         """Close this process's connections. A later call of another method opens new ones."""
         for server in self._servers:
             server.close()
 
-    def _swap(self, key: str, record: Record, known: "_Version") -> bool:
-        return self._server_of(key).cas(key, packed(key, record), known.cas, self._expiry_of(record))
+    def _swap(self, server: Server, key: str, record: Record, cas: bytes) -> bool:
+        return server.cas(key, packed(key, record), cas, self._expiry_of(record))
 
     def _server_of(self, key: str) -> Server:
         # Part of the format: with another choice the sessions that are stored would not be found.
@@ -189,25 +188,21 @@ def make_memcached_store(parts: SplitResult, clock: Callable[[], float]) -> Memc
 
 
 class _Version(NamedTuple):
-    """Which state of a record was loaded, and the limits that it has in that state."""
+    """Which state of a record was loaded, and the limits that it has in that state, packed."""
 
     cas: bytes
-    seen_at: float
-    expires_at: float
+    limits: bytes
 
 
 # No server has counted as many changes.
-_NEVER_GIVEN: Final = _Version(cas=b"%d" % (2**64 - 1), seen_at=0.0, expires_at=1e12)
+_NEVER_GIVEN: Final = _Version(cas=b"%d" % (2**64 - 1), limits=LIMITS.pack(0.0, 1e12))
 
 
-def _known(version: object) -> _Version:
-    """Return *version*, or one that fits no record if this store did not make it."""
-    return version if isinstance(version, _Version) else _NEVER_GIVEN
+def _known(version: object) -> tuple[bytes, float, float]:
+    """Return the cas number and the limits of *version*; they fit no record if this store did not make it."""
+    known = version if isinstance(version, _Version) else _NEVER_GIVEN
+    return known.cas, *LIMITS.unpack(known.limits)
 
 
 def _record(key: str, value: bytes, cas: bytes) -> Record | None:
-    record = unpacked(key, value)
-    if record is None:
-        return None
-    version = _Version(cas, record.seen_at, record.expires_at)
-    return record.renewed(seen_at=record.seen_at, expires_at=record.expires_at, version=version)
+    return unpacked(key, value, version=_Version(cas, limits_in(value)))

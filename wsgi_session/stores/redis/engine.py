@@ -1,6 +1,8 @@
 """What one process holds of Redis: one server, or a cluster, and its connections."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +13,94 @@ from .driver import Driver, close_idle
 if TYPE_CHECKING:
     from .driver import ClusterClient, Connection, Pool
 
-__all__ = ["Cluster", "Engine", "Node", "Single", "Watch"]
+__all__ = ["Cluster", "Engine", "Kept", "Node", "Pooled", "Single", "Watch"]
+
+
+class Pooled:
+    """Connections that come from the driver's pool, and go back there after each call."""
+
+    def __init__(self, driver: Driver, pool: "Pool") -> None:
+        self.pool = pool
+        self._errors = driver.errors
+        # valkey-py must be told a command's name, for nothing; redis-py must not.
+        self._borrow = pool.get_connection if driver.name == "redis" else partial(pool.get_connection, "")
+
+    def take(self) -> "Connection":
+        """Return a connection that is open and at rest."""
+        try:
+            connection: Connection = self._borrow()
+        except self._errors.ConnectionError as error:
+            # Says nothing of the server. Only redis-py has a class for it, and not for a pool that waits.
+            if not str(error).startswith(("Too many connections", "No connection available")):
+                raise
+            raise StoreUnavailable(
+                f"all {self.pool.max_connections} connections that the client's max_connections allows are in use"
+            ) from error
+        return connection
+
+    def give_back(self, connection: "Connection") -> None:
+        """Take back a *connection* on which every answer has come."""
+        self.pool.release(connection)
+
+    def drop(self, connection: "Connection") -> None:
+        """Take back a *connection* that nobody may use any more."""
+        connection.disconnect()
+        self.pool.release(connection)
+
+    def close(self) -> None:
+        """Close what is not in use."""
+        close_idle(self.pool)
+
+
+class Kept(Pooled):
+    """Connections that the pool opens and counts, and that wait here between two calls.
+
+    To hand one to the pool and back costs as much as all else that a driver does for a call: locks, events, metrics.
+    """
+
+    def __init__(self, driver: Driver, pool: "Pool") -> None:
+        super().__init__(driver, pool)
+        self._idle: deque[Connection] = deque()
+
+    def take(self) -> "Connection":
+        """Return a connection that is open and at rest."""
+        with suppress(IndexError):
+            while True:
+                connection = self._idle.pop()
+                if self._is_at_rest(connection):
+                    return connection
+                self.drop(connection)
+        return super().take()
+
+    def give_back(self, connection: "Connection") -> None:
+        """Take back a *connection* on which every answer has come."""
+        self._idle.append(connection)
+
+    def close(self) -> None:
+        """Close what is not in use."""
+        with suppress(IndexError):
+            while True:
+                self.drop(self._idle.pop())
+        super().close()
+
+    def _is_at_rest(self, connection: "Connection") -> bool:
+        """Return whether it leads to today's primary, and nothing came in since the last answer, nor its end."""
+        try:
+            return self.pool.owns_connection(connection) and not connection.can_read()
+        except (OSError, self._errors.ConnectionError, self._errors.TimeoutError):
+            return False
+        except BaseException:  # a greenlet was made to leave
+            self.drop(connection)
+            raise
 
 
 class Node:
     """One server, or the one that the sentinels name."""
 
-    def __init__(self, driver: Driver, pool: "Pool", breaker: Breaker) -> None:
-        self._driver = driver
-        self._pool = pool
+    def __init__(self, driver: Driver, connections: Pooled, breaker: Breaker) -> None:
+        self._errors = driver.errors
+        self._connections = connections
         self._breaker = breaker
-        # valkey-py must be told a command's name, for nothing; redis-py must not.
-        self._borrow = pool.get_connection if driver.name == "redis" else partial(pool.get_connection, "")
 
     def ask(self, *command: Any) -> Any:
         """Send one command, once, and return the answer."""
@@ -34,48 +112,37 @@ class Node:
     def ask_each(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Send *commands* in one go, once, and return the answers; one may be an error."""
         with self._breaker.call():
-            connection: Connection = self._borrowed()
+            connection = self._connections.take()
             try:
                 connection.send_packed_command(connection.pack_commands(commands))
                 answers = [self._read(connection) for _ in commands]
             except BaseException:
                 # Whatever it was, an answer may still come, and must not be taken for that of another request.
-                connection.disconnect()
+                self._connections.drop(connection)
                 raise
-            finally:
-                self._pool.release(connection)
-        if any(isinstance(answer, self._driver.errors.ReadOnlyError) for answer in answers):
-            # The server became a replica: its name may lead to another one by now.
-            self.close()
+            self._connections.give_back(connection)
+        for answer in answers:
+            if isinstance(answer, self._errors.ReadOnlyError):
+                # The server became a replica: its name may lead to another one by now.
+                self.close()
         return answers
 
     def watch(self, prefix: bytes) -> "Watch | None":
         """Begin to watch what is written on this server under *prefix*; return ``None`` if it does not let us."""
         with self._breaker.call():
             try:
-                return Watch(self._pool, prefix)
-            except self._driver.errors.ResponseError:
+                return Watch(self._connections.pool, prefix)
+            except self._errors.ResponseError:
                 return None
 
     def close(self) -> None:
         """Close what is not in use."""
-        close_idle(self._pool)
-
-    def _borrowed(self) -> Any:
-        try:
-            return self._borrow()
-        except self._driver.errors.ConnectionError as error:
-            # Says nothing of the server. Only redis-py has a class for it, and not for a pool that waits.
-            if not str(error).startswith(("Too many connections", "No connection available")):
-                raise
-            raise StoreUnavailable(
-                f"all {self._pool.max_connections} connections that the client's max_connections allows are in use"
-            ) from error
+        self._connections.close()
 
     def _read(self, connection: "Connection") -> Any:
         try:
             return connection.read_response(True)
-        except self._driver.errors.ResponseError as error:
+        except self._errors.ResponseError as error:
             return error
 
 
@@ -124,7 +191,7 @@ class Single:
 
     def __init__(self, driver: Driver, server: str, make_pool: "Callable[[], Pool]") -> None:
         self._pool = make_pool()
-        self._node = Node(driver, self._pool, _breaker(driver, server))
+        self._node = Node(driver, _connections_of(driver, self._pool), _breaker(driver, server))
 
     def ask(self, name: bytes, *command: Any) -> Any:  # noqa: ARG002  there is one server for every name
         """Send one command that is about the key *name*, once, and return the answer."""
@@ -171,7 +238,8 @@ class Cluster:
         """Return the servers that together have every key."""
         client = self._opened()
         return [
-            Node(self._driver, self._pool_of(client, node), self._breaker_of(node)) for node in client.get_primaries()
+            Node(self._driver, Pooled(self._driver, self._pool_of(client, node)), self._breaker_of(node))
+            for node in client.get_primaries()
         ]
 
     def close(self) -> None:
@@ -200,3 +268,9 @@ Engine = Single | Cluster
 
 def _breaker(driver: Driver, server: str) -> Breaker:
     return Breaker(server, (driver.errors.ConnectionError, driver.errors.TimeoutError, driver.cluster_error))
+
+
+def _connections_of(driver: Driver, pool: Any) -> Pooled:
+    """Return the connections of a *pool* that is ours alone."""
+    # Who waits for a connection in a pool is told only by the pool that one came back.
+    return Pooled(driver, pool) if hasattr(pool, "queue_class") else Kept(driver, pool)

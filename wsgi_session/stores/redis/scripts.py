@@ -29,26 +29,30 @@ local version = string.sub(head, 5, 12)
 local seen_at, expires_at = struct.unpack('>dd', head, 13)
 local now = struct.unpack('>d', ARGV[1])
 if not (expires_at > now) then return 0 end
-local function ttl_ms() return math.max(1, math.ceil((expires_at - now + {EXPIRY_GRACE_S:.0f}) * 1000)) end
-local function move_limits(limits, at)
-    local seen, expires = struct.unpack('>dd', limits, at)
-    seen_at, expires_at = math.max(seen_at, seen), math.max(expires_at, expires)
-    return struct.pack('>dd', seen_at, expires_at)
-end
 """
 
+_TTL_MS: Final = f"math.max(1, math.ceil((expires_at - now + {EXPIRY_GRACE_S:.0f}) * 1000))"
+
 # ARGV: now, the version that was loaded, the new value
-UPDATE: Final = Script("""
+UPDATE: Final = Script(f"""
 if version ~= ARGV[2] then return 0 end
-local limits = move_limits(ARGV[3], 13)
-redis.call('SET', KEYS[1], string.sub(ARGV[3], 1, 12) .. limits .. string.sub(ARGV[3], 29), 'PX', ttl_ms())
+local value = ARGV[3]
+local new_seen_at, new_expires_at = struct.unpack('>dd', value, 13)
+if new_seen_at < seen_at or new_expires_at < expires_at then
+    new_seen_at, new_expires_at = math.max(seen_at, new_seen_at), math.max(expires_at, new_expires_at)
+    value = string.sub(value, 1, 12) .. struct.pack('>dd', new_seen_at, new_expires_at) .. string.sub(value, 29)
+end
+expires_at = new_expires_at
+redis.call('SET', KEYS[1], value, 'PX', {_TTL_MS})
 return 1
 """)
 
 # ARGV: now, the new limits
-TOUCH: Final = Script("""
-redis.call('SETRANGE', KEYS[1], 12, move_limits(ARGV[2], 1))
-redis.call('PEXPIRE', KEYS[1], ttl_ms())
+TOUCH: Final = Script(f"""
+local new_seen_at, new_expires_at = struct.unpack('>dd', ARGV[2])
+seen_at, expires_at = math.max(seen_at, new_seen_at), math.max(expires_at, new_expires_at)
+redis.call('SETRANGE', KEYS[1], 12, struct.pack('>dd', seen_at, expires_at))
+redis.call('PEXPIRE', KEYS[1], {_TTL_MS})
 return 1
 """)
 

@@ -105,7 +105,7 @@ class RedisStore:
 
     def load(self, key: str) -> Record | None:
         """Return the live record under *key*, or ``None``."""
-        value = self._ask(key, *_value_of(self._name(key)))
+        value = self._ask(*_value_of(self._name(key)))
         if value == b"":
             return None
         return live_record(key, None if value is None else unpacked(key, value), now=self._clock(), events=self.events)
@@ -114,7 +114,7 @@ class RedisStore:
         """Insert *record*, unless *key* exists."""
         value = packed(key, record, version=os.urandom(VERSION_BYTES))
         left_s = record.expires_at - self._clock()
-        return bool(self._ask(key, "SET", self._name(key), value, "NX", "PX", _ttl_ms(left_s)))
+        return bool(self._ask("SET", self._name(key), value, "NX", "PX", _ttl_ms(left_s)))
 
     def update(self, key: str, record: Record, *, version: object) -> bool:
         """Replace the record if it is live and still this *version*."""
@@ -165,22 +165,23 @@ class RedisStore:
     def _key(self, name: bytes) -> str:
         return name[len(self._prefix) :].decode()
 
-    def _ask(self, key: str, *command: Any) -> Any:
-        """Return the answer to *command*, or ``None`` if what is under *key* is no text."""
-        return self._call(lambda engine: engine.ask(self._name(key), *command))
+    def _ask(self, verb: str, name: bytes, *rest: Any) -> Any:
+        """Return the answer to a command about the key *name*, or ``None`` if what is under it is no text."""
+        return self._call(lambda engine: engine.ask(name, verb, name, *rest))
 
     def _run(self, script: Script, key: str, *arguments: bytes) -> bool:
         """Return whether *script* found what it was to change."""
-        rest = (1, self._name(key), _DOUBLE.pack(self._clock()), *arguments)
+        name = self._name(key)
+        rest = (1, name, _DOUBLE.pack(self._clock()), *arguments)
 
         def run(engine: Engine) -> Any:
             try:
-                return engine.ask(self._name(key), "EVALSHA", script.digest, *rest)
+                return engine.ask(name, "EVALSHA", script.digest, *rest)
             except Exception as error:
                 if type(error).__name__ != "NoScriptError":
                     raise
             # The server did nothing but say that it does not know the script.
-            return engine.ask(self._name(key), "EVAL", script.text, *rest)
+            return engine.ask(name, "EVAL", script.text, *rest)
 
         done = self._call(run)
         if done == -1:
