@@ -1006,13 +1006,44 @@ def test_a_cluster_that_was_all_gone_is_found_again(
     place.stop()
 
 
+def as_node(bus_port: int) -> tuple[Any, ...]:
+    return "--cluster-enabled", "yes", "--cluster-port", bus_port, "--cluster-node-timeout", 500
+
+
 def one_node_cluster(services: Services, port: int, *options: Any) -> Server:
-    bus = ("--cluster-enabled", "yes", "--cluster-port", socket_port(), "--cluster-node-timeout", 500)
-    place = services.redis("redis", *bus, *options, port=port)
+    place = services.redis("redis", *as_node(socket_port()), *options, port=port)
     with redis.Redis(port=place.port) as client:
         client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
         wait(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok", "the cluster")
     return place
+
+
+@server
+def test_a_cluster_that_grows_ends_the_scans_that_began_before(
+    services: Services, redis_server: Server, open_store: Open, record: Record
+) -> None:
+    """A session may be where nobody looked: the scan says so, and the next one looks there, too."""
+    bus = socket_port()
+    old, new = one_node_cluster(services, socket_port()), services.redis("redis", *as_node(bus), port=socket_port())
+    store = open_store(f"redis+cluster://127.0.0.1:{old.port}")
+    store.create(KEY, record)
+    scan = store.scan()
+    next(scan)
+    with redis.Redis(port=old.port) as first, redis.Redis(port=new.port) as second:
+        number = second.execute_command("CLUSTER MYID").decode()
+        first.execute_command("CLUSTER MEET", "127.0.0.1", new.port, bus)
+        wait(lambda: number in str(first.execute_command("CLUSTER NODES")), "the new node")
+        slot = first.execute_command("CLUSTER KEYSLOT", "another")
+        for client in (second, first):
+            client.execute_command("CLUSTER SETSLOT", slot, "NODE", number)
+        wait(lambda: second.execute_command("CLUSTER INFO")["cluster_state"] == "ok", "the cluster")
+
+    with pytest.raises(StoreUnavailable, match="other primaries"):
+        list(scan)
+    assert [key for key, _ in store.scan()] == [KEY]
+    assert [len(store._engine.nodes()), store.count()] == [2, 1]
+    old.stop()
+    new.stop()
 
 
 @server
@@ -1146,7 +1177,7 @@ def test_a_watch_that_breaks_is_no_end_of_the_scan(single: Place, open_store: Op
     next(scan)
     single.raw.client_kill_filter(_type="pubsub")
 
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailable, match="Begin again"):
         list(scan)
     assert single.raw.client_list("pubsub") == []
 

@@ -201,6 +201,10 @@ class Single:
         """Return the servers that together have every key."""
         return [self._node]
 
+    def is_complete(self, nodes: Sequence[Node]) -> bool:
+        """Return whether *nodes* still are the servers that together have every key."""
+        return self._node in nodes
+
     def close(self) -> None:
         """Close what is not in use."""
         self._node.close()
@@ -236,6 +240,18 @@ class Cluster:
 
     def nodes(self) -> list[Node]:
         """Return the servers that together have every key."""
+        nodes = self._known_nodes()
+        if not self.is_complete(nodes):
+            self.close()  # its client learned what the cluster once was
+            nodes = self._known_nodes()
+        return nodes
+
+    def is_complete(self, nodes: Sequence[Node]) -> bool:
+        """Return whether *nodes* still are the servers that together have every key."""
+        primaries = {slots[2][2] for slots in nodes[0].ask("CLUSTER", "SLOTS")}
+        return primaries == {node.ask("CLUSTER", "MYID") for node in nodes}
+
+    def _known_nodes(self) -> list[Node]:
         client = self._opened()
         return [
             Node(self._driver, Pooled(self._driver, self._pool_of(client, node)), self._breaker_of(node))

@@ -217,7 +217,9 @@ class RedisStore:
                     is_gone |= answers[0] == b""
                     yield name, answers
                 if not is_gone:
-                    return
+                    break
+        if not self._call(lambda engine: engine.is_complete(nodes)):
+            raise StoreUnavailable(f"{self._place} got other primaries during the scan, so some was missed. Try again.")
 
     def _watch(self, node: Node, stack: ExitStack) -> Callable[[], list[bytes]]:
         """Return what tells our names that were written on *node* since it was last called, until *stack* is closed."""
@@ -230,7 +232,17 @@ class RedisStore:
             )
             return list
         stack.callback(watch.close)
-        return lambda: self._ours(self._call(lambda _: watch.names()))
+
+        def told() -> list[bytes]:
+            try:
+                return self._ours(self._call(lambda _: watch.names()))
+            except StoreUnavailable as failure:
+                raise StoreUnavailable(
+                    f"{failure} The scan cannot go on without its watch. Begin again; if your code pauses during a "
+                    "scan, collect first and work afterwards."
+                ) from failure.__cause__
+
+        return told
 
     def _pages(self, nodes: Sequence[Node]) -> Iterator[tuple[Node, list[bytes]]]:
         """Yield the names of our keys, some at a time, with the node that has them."""
