@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from . import calls, capacity, charts, contention, imports, in_process, memory, scale, sweep, under_gunicorn
+from . import calls, capacity, charts, contention, imports, in_process, memory, parts, scale, sweep, under_gunicorn
 from .fields import FIELDS
 from .measure import Tick
 from .places import PLACES, Place, Services, redis_server, valkey
@@ -114,6 +114,16 @@ def measure_import(rounds: int, out: Path | None) -> None:
     """Import the package in a new interpreter."""
     with _ticking() as tick:
         _show([imports.measure(rounds=rounds, tick=tick)], out)
+
+
+@main.command("parts")
+@click.option("--rounds", default=20, show_default=True, help="Rounds in which each part has its turn.")
+@click.option("--calls", "per_turn", default=20, show_default=True, help="Calls in each turn.")
+@_out
+def measure_parts(rounds: int, per_turn: int, out: Path | None) -> None:
+    """Time what a session cannot do without, warm and cold."""
+    with _ticking() as tick:
+        _show([parts.measure(rounds=rounds, calls=per_turn, tick=tick)], out)
 
 
 @main.command("charts")

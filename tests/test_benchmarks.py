@@ -97,6 +97,18 @@ def test_calls_are_counted(main, tmp_path: Path) -> None:
     assert ours["destroy"] <= 2
 
 
+def test_parts_are_timed(main, tmp_path: Path) -> None:
+    """What a request cannot do without is named and timed, and takes less than a whole request."""
+    pytest.importorskip("beaker")
+    CliRunner().invoke(main, ["parts", "--rounds", "2", "--calls", "2", "--out", str(tmp_path)], catch_exceptions=False)
+
+    rows = json.loads((tmp_path / "parts.json").read_text())["rows"]
+    times = {row["part"]: row["at once"] for row in rows}
+    assert times["itsdangerous: sign a token, as a check does"] > 0
+    assert all(row["after a pause"] > 0 for row in rows)
+    assert len(times) == 12
+
+
 def test_gunicorn_is_loaded(main, tmp_path: Path, require) -> None:
     """Every site answers wrk, with whatever session it has."""
     pytest.importorskip("beaker")
