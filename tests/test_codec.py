@@ -8,6 +8,7 @@ import math
 import subprocess
 import sys
 import threading
+import tracemalloc
 import uuid
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -932,3 +933,22 @@ def test_a_text_of_a_class_of_its_own_is_a_key() -> None:
 
     assert stored(data) == {"outer": {"key": (1, 2)}}
     assert type(next(iter(stored(data)["outer"]))) is str
+
+
+def test_deep_data_takes_no_more_memory_than_wide_data() -> None:
+    """Whoever plants it, or sends what an application stores: neither way takes more than some times its size."""
+    deep: Any = [1] * 30_000
+    for _ in range(500):
+        deep = [deep]
+    payload = msgspec.json.encode({"deep": deep})
+
+    tracemalloc.start()
+    try:
+        assert JSONCodec().decode(payload) is None
+        with pytest.raises(EncodeError, match="levels deep"):
+            JSONCodec().encode({"deep": deep})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 50 * len(payload)

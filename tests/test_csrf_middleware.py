@@ -4,6 +4,7 @@ import copy
 import io
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -275,6 +276,28 @@ def test_report_only_answers_for_no_failure_of_the_application() -> None:
     site.spy.before = fail
 
     assert site.post("x").status == 502
+
+
+def test_report_only_leaves_what_others_met_of_the_store() -> None:
+    """A failure that a layer outside of it met and hid is still the request's: its 5xx is a 503."""
+    site = Site(report_only=True)
+    site.token()
+    site.status = "502 Bad Gateway"
+    inner = site.client.app.app  # type: ignore[attr-defined]
+
+    def guests(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        with suppress(StoreUnavailable):
+            environ["session"].get("name")
+        return inner(environ, start_response)
+
+    site.client.app.app = guests  # type: ignore[attr-defined]
+
+    def fail(method: str, key: str) -> None:
+        raise StoreUnavailable("down")
+
+    site.spy.before = fail
+
+    assert site.post("x").status == 503
 
 
 class _Broken(io.BytesIO):

@@ -1,5 +1,6 @@
 """Two limits and one comparison: all of it is arithmetic."""
 
+import dataclasses
 import math
 from datetime import timedelta
 from typing import Any
@@ -122,3 +123,12 @@ def test_limits_that_contradict_each_other_are_refused(
 
     assert [word for word in words if word not in str(caught.value)] == []
     assert Lifetime(**right)
+
+
+def test_a_lifetime_is_made_of_what_it_was_given() -> None:
+    """Whatever is worked out once is none of its fields."""
+    lifetime = Lifetime(idle=timedelta(minutes=5))
+    lifetime.ends_at(started_at=0.0, seen_at=0.0)
+
+    assert Lifetime(**dataclasses.asdict(lifetime)) == lifetime
+    assert dataclasses.replace(lifetime, idle=timedelta(minutes=1)).ends_at(started_at=0.0, seen_at=0.0) == 60.0

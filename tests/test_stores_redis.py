@@ -1168,6 +1168,19 @@ def test_a_scan_that_may_not_watch_warns(
 
 
 @server
+def test_close_disturbs_no_scan(single: Place, open_store: Open, record: Record) -> None:
+    """The store goes on with new connections, and so does a scan that is under way."""
+    store = open_store(single.url)
+    for number in range(600):
+        store.create(f"{number:064x}", record)
+    scan = store.scan()
+    next(scan)
+    store.close()
+
+    assert len(list(scan)) == 599
+
+
+@server
 def test_a_watch_that_breaks_is_no_end_of_the_scan(single: Place, open_store: Open, record: Record) -> None:
     """A scan whose watch is lost is StoreUnavailable, never one that may have missed something; nothing stays open."""
     store = open_store(single.url)

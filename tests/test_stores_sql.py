@@ -1002,6 +1002,48 @@ def test_sqlite_keeps_a_write_ahead_log(make: Make, sqlite_file: Path, opened: O
 
 
 @pytest.mark.parametrize("url", ["sqlite_url"], indirect=True)
+def test_where_sqlite_keeps_no_write_ahead_log_it_waits_for_the_disk(
+    make: Make, sqlite_file: Path, opened: Opened
+) -> None:
+    """Some file systems have no memory for its index. NORMAL would then let a power cut damage the file."""
+    with closing(make(f"sqlite+pysqlite:///file:{sqlite_file}?vfs=unix-none&uri=true")) as store:
+        store.count()
+
+    assert journal_mode(sqlite_file) == "delete"
+    assert opened.synchronous == {2}, "which is FULL"
+
+
+@pytest.mark.parametrize("url", ["sqlite_url"], indirect=True)
+def test_a_connection_that_the_driver_closed_costs_one_call(make: Make) -> None:
+    """It fails before there is a cursor, and is a lost connection all the same: the next call has a new one."""
+    store = make()
+    store.count()
+    with closing(store._database._engine.raw_connection()) as lent:
+        lent.dbapi_connection.close()
+
+    with pytest.raises(StoreUnavailable, match="closed database"):
+        store.load(new_key())
+    assert store.load(new_key()) is None
+
+
+@pytest.mark.parametrize("url", ["sqlite_url"], indirect=True)
+def test_connections_that_were_cut_off_together_are_one_failure(make: Make) -> None:
+    """A restart of the server ends them all: that the second one is dead, too, does not say that it is down again."""
+    store = make()
+    store.count()
+
+    def fail(connection: sa.Connection) -> Any:
+        store.close()  # as whoever was first to notice
+        connection.connection.dbapi_connection.close()
+        return store._statements.load.run(connection, {"key": new_key()})
+
+    for _ in range(10):
+        with pytest.raises(StoreUnavailable, match="was cut off"):
+            store._database._lend(fail)
+    assert store.count() == 0
+
+
+@pytest.mark.parametrize("url", ["sqlite_url"], indirect=True)
 def test_an_applications_sqlite_engine_stays_as_it_is(make: Make, engine: sa.Engine, sqlite_file: Path) -> None:
     """With an ``Engine`` handed in, the application decides how its file is written."""
     make(engine).count()
@@ -1134,6 +1176,9 @@ def test_a_file_that_is_no_database(make: Make, sqlite_file: Path) -> None:
         pytest.param(f"sqlite://u:{PASSWORD}@host/x.db", {}, "no valid URL", id="SQLite on a server"),
         pytest.param("sqlite://", {}, "needs a database in a file", id="in memory"),
         pytest.param("sqlite:///:memory:", {}, "needs a database in a file", id="in memory, by name"),
+        pytest.param(
+            "sqlite:///file:x?mode=memory&uri=true", {}, "needs a database in a file", id="in memory, by mode"
+        ),
         pytest.param(sa.create_engine("sqlite://"), {}, "lends one connection", id="an engine in memory"),
         pytest.param("mysql+mysqldb://host/db", {}, r"'MySQLdb'.*wsgi-session\[mysql\]", id="mysqlclient missing"),
         pytest.param("oracle+oracledb://host/db", {}, r"'oracledb'.*wsgi-session\[sql\]", id="no extra"),

@@ -112,7 +112,9 @@ def test_sec_15_the_newest_secret_signs_and_every_secret_verifies() -> None:
 
     assert rolled.sign(TOKEN) == signer(OTHER_SECRET).sign(TOKEN)
     assert rolled.verify(signer(OTHER_SECRET).sign(TOKEN)) == Verified(TOKEN, is_stale=False)
-    assert rolled.verify(signer(SECRET).sign(TOKEN)) == Verified(TOKEN, is_stale=True)
+    stale = rolled.verify(signer(SECRET).sign(TOKEN))
+    assert stale == Verified(TOKEN, is_stale=True)
+    assert stale.signed is None, "what an old secret signed is never sent again"
     assert signer(OTHER_SECRET).verify(signer(SECRET).sign(TOKEN)) is None
 
 

@@ -5,7 +5,7 @@ Knows no store, no lock and no clock; :mod:`~wsgi_session.session` guards it.
 
 from typing import Any
 
-from .codec import Codec, as_stored, copied, is_mutable, is_plain_value
+from .codec import Codec, as_stored, copied, is_mutable
 from .errors import EncodeError
 from .merge import ABSENT, Merged, Operation, merge, same
 
@@ -53,12 +53,11 @@ class Changes:
 
     def assign(self, key: str, value: Any) -> None:
         """Set *key*. Raises ``EncodeError`` for a value that cannot be stored, with nothing changed."""
-        if not is_plain_value(key, value):
-            value = as_stored(self._codec, key, value)
-            if is_mutable(value):
-                self._watched.add(key)
+        value = as_stored(self._codec, key, value)
         self.data[key] = value
         self._mark_assigned(key)
+        if is_mutable(value):
+            self._watched.add(key)
 
     def remove(self, key: str) -> Any:
         """Remove *key* and return its value. Raises ``KeyError`` when it is absent."""

@@ -27,8 +27,6 @@ __all__ = ["Codec", "JSONCodec"]
 MAX_DATA_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 32
 
-_TOO_DEEP: Final = b"\n" + b" " * (MAX_DEPTH + 1)
-
 T = TypeVar("T")
 
 
@@ -36,8 +34,8 @@ T = TypeVar("T")
 class Codec(Protocol):
     """Turns session data into bytes and back.
 
-    The same data must give the same bytes in every process: that is how nested changes are noticed.
-    Every method may be called from any thread.
+    The same data must give the same bytes in every process: that is how nested changes are noticed. What was not
+    changed is stored again in the bytes that it was read from. Every method may be called from any thread.
     """
 
     def encode(self, data: Mapping[str, Any], /) -> bytes:
@@ -102,7 +100,7 @@ class JSONCodec:
         try:
             data = msgspec.json.decode(payload)
             # Most sessions are like that, and then there is nothing to turn back.
-            if not _is_plain_json(payload):
+            if not (_is_untagged(payload) and _is_shallow(data, payload)):
                 data = {key: _from_json(value, 1) for key, value in data.items()}
         except _NOT_OURS:
             return None
@@ -116,20 +114,35 @@ def _plain_json(data: Mapping[str, Any]) -> bytes | None:
     """
     try:
         payload = msgspec.json.encode(data)
-        is_plain = _is_plain_json(payload) and msgspec.json.decode(payload) == data
+        if not _is_untagged(payload):
+            return None
+        read_back = msgspec.json.decode(payload)
+        is_plain = read_back == data and _is_shallow(read_back, payload)
     except Exception:  # noqa: BLE001  whatever cannot be carried, the other way says what and where
         return None
     return payload if is_plain else None
 
 
-def _is_plain_json(payload: bytes) -> bool:
-    """Return whether no object in *payload* names a type, and it is not nested too deeply; in doubt ``False``."""
-    if b"$" in payload and b'{"$' in payload:
-        return False
+def _is_untagged(payload: bytes) -> bool:
+    """Return whether no object in *payload* names a type; in doubt ``False``."""
+    return b"$" not in payload or b'{"$' not in payload
+
+
+def _is_shallow(data: Any, payload: bytes) -> bool:
+    """Return whether *data*, which *payload* reads as, is nested at most ``MAX_DEPTH`` levels deep."""
     if payload.count(b"[") + payload.count(b"{") <= MAX_DEPTH:
-        return True
-    # Written a line each, and indented by its depth: what is deeper can be seen without a walk through all of it.
-    return _TOO_DEEP not in msgspec.json.format(payload, indent=1)
+        return True  # nothing is deeper than all its brackets
+    containers = [data]
+    for _ in range(MAX_DEPTH + 1):
+        containers = [
+            item
+            for container in containers
+            for item in (container.values() if type(container) is dict else container)
+            if type(item) is dict or type(item) is list
+        ]
+        if not containers:
+            return True
+    return False
 
 
 def as_stored(codec: Codec, key: str, value: Any) -> Any:
@@ -141,7 +154,7 @@ def as_stored(codec: Codec, key: str, value: Any) -> Any:
     Raises:
         EncodeError: The value cannot be carried.
     """
-    if is_plain_value(key, value):
+    if _is_plain_value(key, value):
         return value
     _checked_key(key)
     try:
@@ -199,15 +212,13 @@ def _checked_key(key: object) -> str:
     return str.__str__(key)
 
 
-def is_plain_value(key: str, value: Any) -> bool:
-    """Return whether any codec carries ``session[key] = value`` just so: a single immutable value of JSON's own."""
+def _is_plain_value(key: str, value: Any) -> bool:
+    """Return whether ``session[key] = value`` needs no proof: a single immutable value that every codec carries."""
     if type(key) is not str or not key.isascii():
         return False
     kind = type(value)
     if kind is str:
         return bool(value.isascii())
-    if kind is float:
-        return math.isfinite(value)
     return kind is bool or value is None or (kind is int and value.bit_length() <= _MAX_INT_BITS)
 
 

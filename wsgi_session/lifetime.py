@@ -4,8 +4,9 @@ No clock and no I/O: callers pass the times in, so every test is arithmetic.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 
 from .errors import ConfigError
 
@@ -15,7 +16,7 @@ MAX_CLOCK_SKEW_S = 60.0
 """How far the clocks of two hosts may differ before it is worth a warning, in seconds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Lifetime:
     """When a session stops being valid, judged on the server.
 
@@ -38,9 +39,6 @@ class Lifetime:
     idle: timedelta = timedelta(hours=1)
     absolute: timedelta | None = timedelta(hours=24)
     touch_every: timedelta | None = None
-    _idle_s: float = field(init=False, repr=False, compare=False)
-    _absolute_s: float = field(init=False, repr=False, compare=False)
-    _touch_every_s: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _require_duration("Lifetime.idle", self.idle)
@@ -58,12 +56,6 @@ class Lifetime:
                     f"Lifetime.touch_every ({self.touch_every}) must be shorter than Lifetime.idle ({self.idle}), "
                     "or active readers would be logged out. Shorten touch_every, or leave it out."
                 )
-        # Every request that uses a session needs them in seconds.
-        idle_s = self.idle.total_seconds()
-        object.__setattr__(self, "_idle_s", idle_s)
-        object.__setattr__(self, "_absolute_s", math.inf if self.absolute is None else self.absolute.total_seconds())
-        touch_every_s = min(idle_s / 10, 60.0) if self.touch_every is None else self.touch_every.total_seconds()
-        object.__setattr__(self, "_touch_every_s", touch_every_s)
 
     def ends_at(self, *, started_at: float, seen_at: float) -> float:
         """Return the moment the session ends, in Unix seconds.
@@ -82,6 +74,20 @@ class Lifetime:
     def is_touch_due(self, *, seen_at: float, now: float) -> bool:
         """Return whether a request that only read should move the idle limit now."""
         return now - seen_at >= self._touch_every_s
+
+    # Every request that uses a session asks for these.
+
+    @cached_property
+    def _idle_s(self) -> float:
+        return self.idle.total_seconds()
+
+    @cached_property
+    def _absolute_s(self) -> float:
+        return math.inf if self.absolute is None else self.absolute.total_seconds()
+
+    @cached_property
+    def _touch_every_s(self) -> float:
+        return min(self._idle_s / 10, 60.0) if self.touch_every is None else self.touch_every.total_seconds()
 
 
 def _require_duration(option: str, value: object) -> None:

@@ -250,10 +250,8 @@ class SessionManager:
         return None if tell is _NOTHING else self._told(tell, state, now)
 
     def _told(self, tell: Tell, state: SessionState, now: float) -> str | None:
-        if tell is Tell.ERASE:
+        if tell is Tell.ERASE or state.stored is None:
             return self.cookie.erase()
-        if state.stored is None:
-            return None
         if not self.cookie.persistent:
             max_age_s = None
         elif self.cookie.rolling:

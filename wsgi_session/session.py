@@ -411,6 +411,11 @@ class Session(MutableMapping[str, Any]):
             if edit not in self._head_edits:
                 self._head_edits += (edit,)
 
+    def _forget_failure(self) -> None:
+        """Forget that the store did not answer paired middleware: the application meets it itself, if it has to."""
+        with self._lock:
+            self._failure = None
+
     def _check_store(self) -> None:
         # One time-out is enough: a store that failed in this request is not asked again.
         if self._failure is not None:

@@ -118,12 +118,15 @@ class CSRFMiddleware(Wrapper):
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Serve one request, or refuse it."""
         session = self._pair(environ)
+        was_used = session.is_loaded or session._failure is not None
         try:
             reason = self._objection(environ, session)
         except StoreUnavailable:
             if not self._is_report:
                 raise
-            session._failure = reason = None  # the application meets it by itself, if it uses the session
+            reason = None
+            if not was_used:
+                session._forget_failure()
         if reason is not None:
             handle = session.id if session.is_loaded else None
             session._host.events.emit(CsrfRejected, id=handle, reason=reason)

@@ -298,8 +298,9 @@ class SQLiteStore:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         # A damaged text reads as another text; the driver would quote it in an error.
         connection.text_factory = _decoded
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        (journal,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        # With another journal, where a file system has no shared memory, a power cut may damage the file.
+        connection.execute(f"PRAGMA synchronous = {self._synchronous if journal == 'wal' else 'FULL'}")
         connection.execute("PRAGMA secure_delete = ON")
         if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'wsgi_sessions'").fetchone():
             connection.execute("BEGIN IMMEDIATE")

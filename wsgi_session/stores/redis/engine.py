@@ -44,8 +44,10 @@ class Pooled:
 
     def drop(self, connection: "Connection") -> None:
         """Take back a *connection* that nobody may use any more."""
-        connection.disconnect()
-        self.pool.release(connection)
+        try:
+            connection.disconnect()
+        finally:
+            self.pool.release(connection)
 
     def close(self) -> None:
         """Close what is not in use."""
@@ -203,7 +205,7 @@ class Single:
 
     def is_complete(self, nodes: Sequence[Node]) -> bool:
         """Return whether *nodes* still are the servers that together have every key."""
-        return self._node in nodes
+        return len(nodes) == 1
 
     def close(self) -> None:
         """Close what is not in use."""

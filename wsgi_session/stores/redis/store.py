@@ -47,7 +47,8 @@ _REMEDIES: Final = {
     "AuthenticationError": "Check the user and the password.",
     "AuthenticationWrongNumberOfArgsError": "Check the user and the password.",
     "MovedError": "It is a node of a cluster: use a redis+cluster:// URL or a cluster client.",
-    "NoPermissionError": "Let the user do GETRANGE, SET, SETRANGE, PEXPIRE, UNLINK, EVAL, EVALSHA and SCAN.",
+    "NoPermissionError": "Let the user do GETRANGE, SET, SETRANGE, PEXPIRE, UNLINK, EVAL, EVALSHA and SCAN, and on "
+    "a cluster CLUSTER SLOTS and CLUSTER MYID.",
     "OutOfMemoryError": "It is out of memory: raise maxmemory.",
     "ReadOnlyError": "It is a replica: use the primary's address, or Sentinel or Cluster, which find it.",
 }

@@ -41,8 +41,9 @@ class Command:
         """
         lent = connection.connection
         parameters = self._parameters(values)
-        cursor = lent.cursor()
+        cursor: Any = None
         try:
+            cursor = lent.cursor()
             cursor.execute(self._text, parameters)
             return cursor.rowcount if cursor.description is None else cursor.fetchall()
         except self._dialect.loaded_dbapi.Error as error:
@@ -56,7 +57,8 @@ class Command:
                 dialect=self._dialect,
             ) from error
         finally:
-            cursor.close()
+            if cursor is not None:
+                cursor.close()
 
     def _parameters(self, values: dict[str, Any]) -> Any:
         values = self._constants | values

@@ -62,7 +62,6 @@ class Database:
         self.server = server_of(self._engine.url)
         self._prepare = prepare
         self._is_ready = False
-        self._generation = 0  # of the pool
         self._breaker = self._new_breaker()
         _databases.add(self)
 
@@ -93,7 +92,7 @@ class Database:
     def _lend(self, work: Callable[[sa.Connection], Result]) -> Result:
         """Return what *work* returns for a connection; what the driver raises leaves as ``StoreUnavailable``."""
         with self._breaker.call():
-            generation = self._generation
+            pool = self._engine.pool
             try:
                 with self._engine.connect() as connection:
                     try:
@@ -108,21 +107,25 @@ class Database:
                         connection.invalidate()
                         raise
                     finally:
-                        if generation != self._generation:
-                            connection.invalidate()  # the pool it came from is no more
+                        if pool is not self._engine.pool:
+                            connection.invalidate()  # the pool that it came from is no more
             except StoreUnavailable:
                 raise
             except Exception as error:
                 self._is_ready = False  # somebody may have removed the table
-                if isinstance(error, DBAPIError) and error.connection_invalidated and generation == self._generation:
+                if isinstance(error, DBAPIError) and error.connection_invalidated:
+                    if pool is not self._engine.pool and error.statement is not None:
+                        # Cut off together with one that was told of before, which says nothing new of the server.
+                        raise StoreUnavailable(f"{self.server} failed: a connection was cut off") from error
                     self.close()  # the others were cut off together with it
                 raise self._failure(error) from error
 
     def close(self) -> None:
         """Close the connections, each once nobody uses it, unless the application made the engine."""
         if self._is_own:
-            self._generation += 1
+            pool = self._engine.pool
             self._engine.dispose()
+            pool.dispose()  # what came back to it before it was replaced
 
     def _failure(self, error: Exception) -> StoreUnavailable:
         """Return the error to raise for *error*, without the values that a driver may quote."""

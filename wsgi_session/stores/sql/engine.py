@@ -25,6 +25,8 @@ _EXTRAS: Final = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysq
 _POOL_SIZE: Final = 8
 _POOL_RECYCLE_S: Final = 1800
 
+_NO_FILES: Final = (None, "", ":memory:", "file::memory:")
+
 
 def require_sqlalchemy() -> None:
     """Raise ``ConfigError`` if it is not installed."""
@@ -84,7 +86,7 @@ def _new_engine(url: "sa.URL", timeout: float) -> "sa.Engine":
     import sqlalchemy.exc
 
     backend = url.get_backend_name()
-    if backend == "sqlite" and url.database in (None, "", ":memory:"):
+    if backend == "sqlite" and (url.database in _NO_FILES or url.query.get("mode") == "memory"):
         raise ConfigError("SQLStore needs a database in a file. For sessions in memory use MemoryStore or memory://.")
     try:
         engine = sa.create_engine(
@@ -94,6 +96,7 @@ def _new_engine(url: "sa.URL", timeout: float) -> "sa.Engine":
             pool_reset_on_return=None,
             hide_parameters=True,
             connect_args=_connect_args(url, timeout),
+            poolclass=sa.QueuePool,
             pool_size=_POOL_SIZE,
             max_overflow=0,
             pool_timeout=timeout,
@@ -173,8 +176,9 @@ def _write_ahead(engine: "sa.Engine", timeout: float) -> None:
         deadline = time.monotonic() + timeout
         while True:
             try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = NORMAL")
+                (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+                if mode == "wal":  # with another journal, a power cut may damage the file
+                    connection.execute("PRAGMA synchronous = NORMAL")
             except BaseException as error:
                 is_busy = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
                 if not is_busy or time.monotonic() >= deadline:
