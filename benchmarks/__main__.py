@@ -1,5 +1,6 @@
 """The commands: ``python -m benchmarks --help``."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -201,7 +202,7 @@ def _ticking() -> Iterator[Tick]:
 
 def _show(tables: Sequence[Table], out: Path | None) -> None:
     for table in tables:
-        Console().print(table.rich())
+        Console(width=None if sys.stdout.isatty() else 120).print(table.rich())
     if out is not None:
         write(tables, out)
 
