@@ -409,7 +409,7 @@ def test_the_end_of_a_session_is_one_call(site: Managed) -> None:
 def test_the_end_of_what_is_gone_already_is_told_as_such(site: Managed) -> None:
     """There was nothing to delete any more: the event does not claim that there was."""
     cookie = site.begin(a=1)
-    session = kept(site, cookie, lambda session: session.destroy())
+    session = kept(site, cookie, lambda session: (session["a"], session.destroy()))
     site.spy.delete_all()
 
     site.commit(session)

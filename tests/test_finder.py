@@ -75,6 +75,22 @@ def test_two_live_sessions_are_none(site: Managed) -> None:
     assert site.happened[-1] == "cookie_ambiguous"
 
 
+def test_of_several_sessions_the_live_one_is_destroyed(site: Managed) -> None:
+    """What a single cookie names is ended unseen; of several, it has to be seen which one is meant."""
+    gone = site.begin(a=1)
+    site.spy.delete_all()
+    live = site.begin(a=2)
+
+    def destroy(cookie: str) -> None:
+        session = site.open(cookie)
+        session.destroy()
+        site.commit(session)
+
+    assert site.calls_of(lambda: destroy(f"{gone}; {live}")) == ["load", "load", "delete"]
+    assert site.calls_of(lambda: destroy(live)) == ["delete"]
+    assert site.happened[-3:] == ["loaded", "destroyed", "rejected"]
+
+
 @pytest.mark.parametrize(
     ("cookies", "loads"),
     [

@@ -9,6 +9,7 @@ from typing import Final
 from .codec import Codec
 from .errors import StoreConflict, StoreUnavailable
 from .events import (
+    CookieRejected,
     Dispatcher,
     SaveConflict,
     SessionCreated,
@@ -59,7 +60,9 @@ class Committer:
         if action is _NOTHING:
             return True
         if state.ended is not None and action in (StoreAction.DELETE, StoreAction.REPLACE):
-            self._delete(state, state.ended.key)
+            is_known = self._delete(state, state.ended)
+            if action is StoreAction.DELETE:
+                return is_known
         if action is StoreAction.CREATE or action is StoreAction.REPLACE:
             self._create(state, now)
         elif stored is not None and action is StoreAction.UPDATE:
@@ -140,12 +143,19 @@ class Committer:
         self._events.emit(SessionTouched, id=stored.key)
         return True
 
-    def _delete(self, state: SessionState, key: str) -> None:
+    def _delete(self, state: SessionState, key: str) -> bool:
+        """Delete the destroyed session; return whether there was one in this request."""
+        is_known = True
         if self._store.delete(key):
             self._events.emit(SessionDestroyed, id=key)
+        elif state.is_ended_unseen:
+            # As the finder says of a cookie that names none. It stays: a newer one may be on its way to the browser.
+            self._events.emit(CookieRejected, reason="unknown")
+            is_known = False
         else:
             self._events.emit(SaveConflict, id=key, reason="gone")
-        state.ended = None
+        state.ended, state.is_ended_unseen = None, False
+        return is_known
 
     def _insert(self, state: SessionState, record: Record) -> Stored:
         """Store *record* under the coming token; a token that is taken gives way to another one."""

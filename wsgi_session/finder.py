@@ -50,6 +50,13 @@ class Finder:
                 return live[0]
         return SessionState(Changes(self._codec, {}, b""))
 
+    def find_to_end(self, cookie_header: str) -> SessionState:
+        """Like :meth:`find`, for a session to be destroyed: one that a single cookie names need not even be loaded."""
+        values = self._cookie.read(cookie_header)
+        if len(values) == 1 and (verified := self._signer.verify(values[0])) is not None:
+            return SessionState(Changes(self._codec, {}, b""), ended=store_key(verified.token), is_ended_unseen=True)
+        return self.find(cookie_header)
+
     def _find_live(self, values: list[str]) -> list[SessionState]:
         """Return the live sessions that *values* of our cookie name; whatever is not exactly one, with an event."""
         candidates: dict[str, Verified] = {}

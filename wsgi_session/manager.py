@@ -120,7 +120,9 @@ class SessionManager:
             events=events,
             clock=clock,
         )
-        self._host = SessionHost(find=finder.find, save=self._save, clock=clock, events=events)
+        self._host = SessionHost(
+            find=finder.find, find_to_end=finder.find_to_end, save=self._save, clock=clock, events=events
+        )
         self._registry = SessionRegistry(self.store, codec=codec, events=events, clock=clock)
         self._is_http_warned = False
 

@@ -41,6 +41,8 @@ class SessionHost(NamedTuple):
 
     find: Callable[[str], SessionState]
     """Returns the state of the session that a ``Cookie`` request header names, or of a new one."""
+    find_to_end: Callable[[str], SessionState]
+    """The same for a session that is to be destroyed."""
     save: Callable[["Session"], None]
     """Commits what can be committed now."""
     clock: Callable[[], float]
@@ -256,15 +258,19 @@ class Session(MutableMapping[str, Any]):
     def destroy(self) -> None:
         """End the session: its record is deleted and the browser told to forget the cookie. This is logout.
 
-        Done even if the application then fails. What is stored afterwards begins a new session under a new id.
+        Done even if the application then fails. What is stored afterwards begins a new session under a new id. As the
+        first use of the session it reads nothing: the store is asked once, at the response head.
         """
         with self._lock:
-            state = self._use()
+            state = self._use(self._host.find_to_end)
             self._check_store()
             if self._phase == Phase.CLOSED:
                 raise _too_late("destroy()")
+            ended = state.ended if state.stored is None else state.stored.key
             # What comes after begins from nothing, but still remembers what is to be deleted and told.
-            self._state = SessionState(state.changes.renewed(), ended=state.stored or state.ended, owed=state.owed)
+            self._state = SessionState(
+                state.changes.renewed(), ended=ended, is_ended_unseen=state.is_ended_unseen, owed=state.owed
+            )
 
     def rotate(self) -> None:
         """Give the session a fresh id with this response and keep its data; the old id is dead.
@@ -372,8 +378,8 @@ class Session(MutableMapping[str, Any]):
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    def _use(self) -> SessionState:
-        """Return the state, loaded on the first call. Everything that depends on the session passes through here."""
+    def _use(self, find: Callable[[str], SessionState] | None = None) -> SessionState:
+        """Return the state, found on the first call. Everything that depends on the session passes through here."""
         if self._state is None:
             self._check_store()
             if self._head is not None and not is_never_shared(self._head):
@@ -385,7 +391,7 @@ class Session(MutableMapping[str, Any]):
                 raise SessionError("an event handler used the session that is being loaded just now")
             self._is_loading = True
             try:
-                self._state = self._host.find(self._cookie_header)
+                self._state = (find or self._host.find)(self._cookie_header)
             except StoreUnavailable as failure:
                 self._failure = failure
                 raise

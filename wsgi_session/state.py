@@ -43,8 +43,10 @@ class SessionState:
     is_rotation_due: bool = False
     is_repair_due: bool = False
     """Whether the record bears a time far in the future, and would never end."""
-    ended: Stored | None = None
-    """A destroyed session whose record is still to be deleted."""
+    ended: str | None = None
+    """The key of a destroyed session whose record is still to be deleted."""
+    is_ended_unseen: bool = False
+    """Whether that was destroyed without being loaded, so that nobody knows whether there is one."""
     is_lost: bool = False
     """Whether the session was found dead at a commit, so that nothing of this request may be stored."""
     owed: Tell = Tell.NOTHING

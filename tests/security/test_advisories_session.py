@@ -270,7 +270,7 @@ def test_cve_2023_20866_no_id_is_logged(visitor: Visitor, caplog: pytest.LogCapt
         visitor.visit(dict, cookie=cookie(mint(token := make_token())))
         visitor.visit(lambda session: session.destroy())
 
-    assert len(caplog.records) >= 6
+    assert len(caplog.records) >= 5
     assert [token for token in {*tokens, token} if token in caplog.text] == []
 
 
