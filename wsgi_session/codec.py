@@ -99,7 +99,7 @@ class JSONCodec:
             return None
         try:
             data = msgspec.json.decode(payload)
-            # Most sessions are like that, and then there is nothing to turn back.
+            # Most sessions are JSON's own values only, so that there is nothing to turn back.
             if not (_is_untagged(payload) and _is_shallow(data, payload)):
                 data = {key: _from_json(value, 1) for key, value in data.items()}
         except _NOT_OURS:

@@ -33,7 +33,7 @@ MAX_TRIES: Final = 10
 
 MAX_COLLISIONS: Final = 3
 
-_NOTHING: Final = StoreAction.NOTHING
+_NO_ACTION: Final = StoreAction.NOTHING
 
 
 class Committer:
@@ -57,7 +57,7 @@ class Committer:
             StoreConflict: Other requests were faster, ten times in a row.
         """
         stored = state.stored
-        if action is _NOTHING:
+        if action is _NO_ACTION:
             return True
         if state.ended is not None and action in (StoreAction.DELETE, StoreAction.REPLACE):
             is_known = self._delete(state, state.ended)

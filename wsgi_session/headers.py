@@ -101,11 +101,11 @@ def _is_cookie_named(wire_name: str, header: str, value: str) -> bool:
     return header.lower() == "set-cookie" and value.partition("=")[0].strip(" \t") == wire_name
 
 
-def _rules_caches(header: str) -> bool:
-    return header == "cache-control" or _rules_shared_caches(header)
+def _rules_caches(lower_name: str) -> bool:
+    return lower_name == "cache-control" or _rules_shared_caches(lower_name)
 
 
-def _rules_shared_caches(header: str) -> bool:
+def _rules_shared_caches(lower_name: str) -> bool:
     # Surrogate-Control and CDN-Cache-Control (RFC 9213), also as Cloudflare-CDN-Cache-Control and the like, would
     # tell a shared cache to keep what Cache-Control forbids.
-    return header == "surrogate-control" or header.endswith("cdn-cache-control")
+    return lower_name == "surrogate-control" or lower_name.endswith("cdn-cache-control")

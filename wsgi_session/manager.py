@@ -31,7 +31,7 @@ logger = logging.getLogger("wsgi_session")
 
 T = TypeVar("T")
 
-_NOTHING: Final = Tell.NOTHING
+_TELL_NOTHING: Final = Tell.NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ class SessionManager:
             is_touch_due = self.lifetime.is_touch_due(seen_at=stored.record.seen_at, now=now)
             is_stale = stored.is_stale
         is_asked = has_content if stored is None else is_dirty or is_touch_due or is_stale or state.is_rotation_due
-        if not is_asked and state.ended is None and state.owed is _NOTHING:
+        if not is_asked and state.ended is None and state.owed is _TELL_NOTHING:
             return None  # there is nothing to plan: most requests only look
         action, tell = make_plan(
             Facts(
@@ -235,7 +235,7 @@ class SessionManager:
                 is_failed=is_failed,
                 can_tell=can_tell,
                 is_rolling=self.cookie.persistent and self.cookie.rolling,
-                owed=_NOTHING if is_early else state.owed,
+                owed=_TELL_NOTHING if is_early else state.owed,
             )
         )
         try:
@@ -246,10 +246,10 @@ class SessionManager:
         if not is_alive:
             return None
         if is_early:
-            state.owed = state.owed if tell is _NOTHING else tell
+            state.owed = state.owed if tell is _TELL_NOTHING else tell
             return None
-        state.owed = _NOTHING
-        return None if tell is _NOTHING else self._told(tell, state, now)
+        state.owed = _TELL_NOTHING
+        return None if tell is _TELL_NOTHING else self._told(tell, state, now)
 
     def _told(self, tell: Tell, state: SessionState, now: float) -> str | None:
         if tell is Tell.ERASE or state.stored is None:

@@ -25,8 +25,8 @@ __all__ = [
     "MAX_VALUE_BYTES",
     "VERSION_BYTES",
     "is_live",
-    "is_newer",
     "limits_in",
+    "newer_format",
     "packed",
     "unpacked",
 ]
@@ -80,7 +80,7 @@ def unpacked(key: str, value: bytes, *, version: object = None) -> Record | None
     size = len(value)
     if size < _HEAD.size or value[:4] != _START:
         if value[:3] == MAGIC and value[3:4] > _START[3:]:
-            raise is_newer()
+            raise newer_format()
         return None
     (
         _,
@@ -142,7 +142,7 @@ def is_live(head: bytes | None, now: float) -> bool:
     return bool(expires_at > now)
 
 
-def is_newer() -> StoreUnavailable:
+def newer_format() -> StoreUnavailable:
     """Return what is raised where a newer release wrote the value."""
     return StoreUnavailable(
         f"the store has sessions in a newer format than {FORMAT}, the one this release of wsgi_session knows. Upgrade "

@@ -21,7 +21,7 @@ from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher, logger
 from ...record import Record
 from ..base import EXPIRY_GRACE_S, live_record
-from ..packed import JUDGED_BYTES, LIMITS, MAX_VALUE_BYTES, VERSION_BYTES, is_live, is_newer, packed, unpacked
+from ..packed import JUDGED_BYTES, LIMITS, MAX_VALUE_BYTES, VERSION_BYTES, is_live, newer_format, packed, unpacked
 from .address import engine_of_client, engine_of_url, options_of
 from .engine import Engine, Node, Watch
 from .scripts import DELETE, TOUCH, UPDATE, Script
@@ -186,7 +186,7 @@ class RedisStore:
 
         done = self._call(run)
         if done == -1:
-            raise is_newer()
+            raise newer_format()
         return bool(done)
 
     def _walk(self, make_commands: _MakeCommands) -> Iterator[tuple[bytes, list[Any]]]:

@@ -65,7 +65,7 @@ class Database:
         self._breaker = self._new_breaker()
         _databases.add(self)
 
-    def ready(self, statement: Any) -> Any:
+    def compiled(self, statement: Any) -> Any:
         """Return *statement* in the form that :func:`run` runs fastest."""
         # Whoever hands in an engine may listen to what it executes.
         is_direct = self._is_own and Command.is_for(self._engine.dialect)

@@ -17,10 +17,10 @@ _DIALECTS: Final[dict[str, Any]] = {"postgresql": postgresql, "sqlite": sqlite}
 class Statements:
     """All statements on *table*, put together once, for at most *page_size* rows at a time; values are parameters.
 
-    What *ready* returns for a statement is kept in its place, for those that requests run.
+    What *compiled* returns for a statement is kept in its place, for those that requests run.
     """
 
-    def __init__(self, table: sa.Table, dialect: str, page_size: int, ready: Callable[[Any], Any]) -> None:
+    def __init__(self, table: sa.Table, dialect: str, page_size: int, compiled: Callable[[Any], Any]) -> None:
         c = table.c
         is_it = c.session_key == sa.bindparam("key")
         is_same = c.version == sa.bindparam("version")
@@ -32,7 +32,7 @@ class Statements:
 
         times = (c.created_at, c.seen_at, c.expires_at, c.authenticated_at)
         select = sa.select(_bounded(c.data, dialect), *times, c.user_id, c.label, c.version, c.session_key, c.id)
-        self.load = ready(select.where(is_it))
+        self.load = compiled(select.where(is_it))
         self.scan = select.where(is_next).order_by(c.id).limit(page_size)
         self.scan_user = select.where(c.user_id == sa.bindparam("user_id"))
         self.count = sa.select(sa.func.count()).select_from(table).where(is_live)
@@ -42,13 +42,13 @@ class Statements:
         limits = {column: _later(column) for column in (c.seen_at, c.expires_at)}
         first = {column: _new(column) for column in (*plain, *limits)}
         first |= {c.session_key: sa.bindparam("key"), c.version: sa.literal(1)}
-        self.insert = ready(_insert_if_absent(table, dialect).values(first))
+        self.insert = compiled(_insert_if_absent(table, dialect).values(first))
         live = sa.update(table).where(is_it, is_live)
-        self.update = ready(live.where(is_same).values({**plain, **limits, c.version: c.version + 1}))
-        self.touch = ready(live.values(limits))
+        self.update = compiled(live.where(is_same).values({**plain, **limits, c.version: c.version + 1}))
+        self.touch = compiled(live.values(limits))
         delete = sa.delete(table).where(is_it, is_live)
-        self.delete = ready(delete)
-        self.delete_version = ready(delete.where(is_same))
+        self.delete = compiled(delete)
+        self.delete_version = compiled(delete.where(is_same))
 
         self.expired = sa.select(c.id).where(is_expired).order_by(c.expires_at).limit(batch)
         self.delete_expired = sa.delete(table).where(c.id.in_(sa.bindparam("ids")), is_expired)

@@ -71,7 +71,7 @@ class SQLStore:
         schema = Schema(table)
         database = Database(engine_or_url, float(timeout), partial(schema.prepare, create=create))
         self._database = database
-        self._statements = Statements(schema.sessions, database.dialect, _PAGE, database.ready)
+        self._statements = Statements(schema.sessions, database.dialect, _PAGE, database.compiled)
         self.events = Dispatcher(clock=clock)
         self._table = table
         self._clock = clock
