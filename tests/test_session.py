@@ -540,6 +540,16 @@ def test_what_is_absent_is_a_key_error_at_any_time(site: Managed, session: Sessi
             remove()
 
 
+def test_a_destroy_that_comes_too_late_changes_nothing(site: Managed) -> None:
+    """It raises, also as the first use of the session, which then reads as it is."""
+    session = site.open(site.begin(a=1))
+    site.finish(session)
+
+    with pytest.raises(HeadersSent, match="destroy"):
+        session.destroy()
+    assert session["a"] == 1
+
+
 def test_destroy_after_the_head_still_ends_it(site: Managed, session: Session) -> None:
     """The browser keeps its cookie, which leads nowhere from now on."""
     len(session)

@@ -262,10 +262,10 @@ class Session(MutableMapping[str, Any]):
         first use of the session it reads nothing: the store is asked once, at the response head.
         """
         with self._lock:
-            state = self._use(self._host.find_to_end)
-            self._check_store()
             if self._phase == Phase.CLOSED:
                 raise _too_late("destroy()")
+            state = self._use(self._host.find_to_end)
+            self._check_store()
             ended = state.ended if state.stored is None else state.stored.key
             # What comes after begins from nothing, but still remembers what is to be deleted and told.
             self._state = SessionState(
