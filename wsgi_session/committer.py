@@ -33,8 +33,6 @@ MAX_TRIES: Final = 10
 
 MAX_COLLISIONS: Final = 3
 
-_NO_ACTION: Final = StoreAction.NOTHING
-
 
 class Committer:
     """Stores what requests did to their sessions: compare and swap, merge, try again; what is dead stays dead."""
@@ -57,8 +55,6 @@ class Committer:
             StoreConflict: Other requests were faster, ten times in a row.
         """
         stored = state.stored
-        if action is _NO_ACTION:
-            return True
         if state.ended is not None and action in (StoreAction.DELETE, StoreAction.REPLACE):
             is_known = self._delete(state, state.ended)
             if action is StoreAction.DELETE:
