@@ -9,7 +9,20 @@ import click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from . import calls, capacity, charts, contention, imports, in_process, memory, parts, scale, sweep, under_gunicorn
+from . import (
+    calls,
+    capacity,
+    charts,
+    contention,
+    imports,
+    in_process,
+    memory,
+    parts,
+    scale,
+    sweep,
+    under_gunicorn,
+    versions,
+)
 from .fields import FIELDS
 from .measure import Tick
 from .places import PLACES, Place, Services, redis_server, valkey
@@ -125,6 +138,22 @@ def measure_parts(rounds: int, per_turn: int, out: Path | None) -> None:
     """Time what a session cannot do without, warm and cold."""
     with _ticking() as tick:
         _show([parts.measure(rounds=rounds, calls=per_turn, tick=tick)], out)
+
+
+@main.command("versions")
+@click.argument("commit")
+@click.option("--size", "size_bytes", default=1024, show_default=True, help="Bytes of a session.")
+@click.option("--pairs", default=40, show_default=True, help="Pairs of turns, at least 30 for the interval to hold.")
+@click.option("--calls", "per_turn", default=100, show_default=True, help="Requests in each turn.")
+@_on(*versions.ENGINES)
+@_out
+def measure_versions(
+    commit: str, size_bytes: int, pairs: int, per_turn: int, names: tuple[str, ...], out: Path | None
+) -> None:
+    """Compare what a request takes now with what it took at COMMIT."""
+    with _ticking() as tick:
+        options = {"size_bytes": size_bytes, "pairs": pairs, "calls": per_turn}
+        _show([versions.measure(commit, names=names, **options, tick=tick)], out)
 
 
 @main.command("charts")

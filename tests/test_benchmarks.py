@@ -97,6 +97,20 @@ def test_calls_are_counted(main, tmp_path: Path) -> None:
     assert ours["destroy"] <= 2
 
 
+def test_a_checkout_is_compared_with_an_earlier_commit(main, tmp_path: Path, require) -> None:
+    """Every kind of request is made with both, on every store."""
+    require.program("git", install="apt-get install git")
+    if not (Path(__file__).parents[1] / ".git").exists():
+        pytest.skip("an earlier commit is in a git checkout only")
+    command = ["versions", "HEAD", "--pairs", "2", "--calls", "2", "--out", str(tmp_path)]
+    CliRunner().invoke(main, command, catch_exceptions=False)
+
+    rows = json.loads((tmp_path / "versions.json").read_text())["rows"]
+    assert {row["store"] for row in rows} == {"memory", "sqlite", "redis"}
+    assert {row["action"] for row in rows} >= {"untouched", "read", "write", "rotate"}
+    assert all(0 < row["low"] <= row["times"] <= row["high"] for row in rows)
+
+
 def test_parts_are_timed(main, tmp_path: Path) -> None:
     """What a request cannot do without is named and timed, and takes less than a whole request."""
     pytest.importorskip("beaker")
