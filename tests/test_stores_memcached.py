@@ -10,7 +10,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import pymemcache
 import pytest
 from client import client_of, session_app, views_app
+from proxy import Proxy
 from services import Server, Services, free_port
 
 from wsgi_session.errors import ConfigError, NotSupported, StoreUnavailable
@@ -126,28 +127,8 @@ def commands_at(server: Server) -> int:
     return sum(int(stats[name.encode()]) for name in counted)
 
 
-class Proxy:
-    """Passes everything on between a store and a server, writes down what the store says, and can interfere.
-
-    ``on_question`` is called with what the store says before the server hears it; ``on_answer`` with what the server
-    says, and returns what the store shall hear, or ``None`` to hang up.
-    """
-
-    def __init__(self, server: Server) -> None:
-        self._target = ("127.0.0.1", server.port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._pairs: list[tuple[socket.socket, socket.socket]] = []
-        self._threads = [threading.Thread(target=self._accept)]
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        self.said = b""
-        self.on_question: Callable[[bytes], object] = lambda said: None
-        self.on_answer: Callable[[bytes], bytes | None] = lambda said: said
-        self._threads[0].start()
-
-    @property
-    def connections(self) -> int:
-        """How many connections the store has opened so far."""
-        return len(self._pairs)
+class Overheard(Proxy):
+    """A proxy that understands what is said to Memcached."""
 
     @property
     def commands(self) -> list[bytes]:
@@ -164,61 +145,15 @@ class Proxy:
             lines.append(line)
         return lines
 
-    def inject(self, said: bytes) -> None:
-        """Tell the store something that it did not ask for."""
-        self._pairs[-1][0].sendall(said)
-
-    def hang_up(self) -> None:
-        """End every connection."""
-        for pair in self._pairs:
-            for end in pair:
-                with suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self.hang_up()
-        for thread in self._threads:
-            thread.join(10)
-        for end in [self._listener, *(end for pair in self._pairs for end in pair)]:
-            end.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):  # the listener was shut down
-            while True:
-                near, _ = self._listener.accept()
-                far = socket.create_connection(self._target, 10)
-                self._pairs.append((near, far))
-                for run in (partial(self._ask, near, far), partial(self._answer, near, far)):
-                    self._threads.append(threading.Thread(target=run))
-                    self._threads[-1].start()
-
-    def _ask(self, near: socket.socket, far: socket.socket) -> None:
-        with suppress(OSError):
-            while said := near.recv(1 << 20):
-                self.said += said
-                self.on_question(said)
-                far.sendall(said)
-            far.shutdown(socket.SHUT_RDWR)
-
-    def _answer(self, near: socket.socket, far: socket.socket) -> None:
-        with suppress(OSError):
-            while said := far.recv(1 << 20):
-                heard = self.on_answer(said)
-                if heard is None:
-                    break
-                near.sendall(heard)
-            near.shutdown(socket.SHUT_RDWR)
-
 
 @pytest.fixture
-def proxy(one: Server) -> Iterator[Proxy]:
-    with closing(Proxy(one)) as proxy:
+def proxy(one: Server) -> Iterator[Overheard]:
+    with closing(Overheard(one.port)) as proxy:
         yield proxy
 
 
 @pytest.fixture
-def watched(proxy: Proxy, clock: FakeClock) -> Iterator[MemcachedStore]:
+def watched(proxy: Overheard, clock: FakeClock) -> Iterator[MemcachedStore]:
     """A store behind the proxy."""
     with closing(MemcachedStore(proxy.address, clock=clock)) as store:
         yield store
@@ -598,7 +533,7 @@ def test_sec_44_the_server_forgets_in_time(
 
 
 @pytest.mark.server
-def test_every_write_tells_the_server_the_new_end(proxy: Proxy, watched: MemcachedStore, clock: FakeClock) -> None:
+def test_every_write_tells_the_server_the_new_end(proxy: Overheard, watched: MemcachedStore, clock: FakeClock) -> None:
     """Create, update and touch each count from the later end of the record, round up, and never say 0: forever."""
     watched.create(new_key(), new_record(clock, expires_at=clock() + 0.25))
     watched.create(new_key(), new_record(clock, expires_at=clock() - 1000))
@@ -657,7 +592,7 @@ def test_a_version_of_another_store_fits_nothing(store: MemcachedStore, clock: F
 
 
 @pytest.mark.server
-def test_sec_84_nothing_becomes_a_command(proxy: Proxy, watched: MemcachedStore, clock: FakeClock) -> None:
+def test_sec_84_nothing_becomes_a_command(proxy: Overheard, watched: MemcachedStore, clock: FakeClock) -> None:
     """Whatever data, user and label hold: the server is sent the store's own commands, and no other."""
     evil = "\r\nflush_all\r\nset wsgi_session:x 0 0 1\r\nx\r\n"
     key = new_key()
@@ -686,7 +621,7 @@ def test_sec_84_nothing_becomes_a_command(proxy: Proxy, watched: MemcachedStore,
     ids=ascii,
 )
 def test_sec_84_a_key_that_is_none_is_not_sent(
-    proxy: Proxy, watched: MemcachedStore, clock: FakeClock, key: str
+    proxy: Overheard, watched: MemcachedStore, clock: FakeClock, key: str
 ) -> None:
     """A key that Memcached would read as more than one word never leaves, and is not told."""
     for call in (
@@ -730,7 +665,7 @@ def test_round_trips(one: Server, store: MemcachedStore, clock: FakeClock) -> No
 
 @pytest.mark.server
 def test_a_touch_that_is_overtaken_keeps_both_changes(
-    proxy: Proxy, watched: MemcachedStore, store: MemcachedStore, clock: FakeClock
+    proxy: Overheard, watched: MemcachedStore, store: MemcachedStore, clock: FakeClock
 ) -> None:
     """A touch between whose two commands another request writes begins again, with that request's data."""
     key, changes = new_key(), [b"one", b"two"]
@@ -747,7 +682,7 @@ def test_a_touch_that_is_overtaken_keeps_both_changes(
 
 @pytest.mark.server
 def test_a_touch_that_is_overtaken_by_a_logout_fails(
-    proxy: Proxy, watched: MemcachedStore, store: MemcachedStore, clock: FakeClock
+    proxy: Overheard, watched: MemcachedStore, store: MemcachedStore, clock: FakeClock
 ) -> None:
     """A touch between whose two commands the session ends does not bring it back."""
     key = new_key()
@@ -760,7 +695,7 @@ def test_a_touch_that_is_overtaken_by_a_logout_fails(
 
 @pytest.mark.server
 def test_a_touch_does_not_try_forever(
-    proxy: Proxy, watched: MemcachedStore, store: MemcachedStore, clock: FakeClock
+    proxy: Overheard, watched: MemcachedStore, store: MemcachedStore, clock: FakeClock
 ) -> None:
     """A session that somebody changes a hundred times during one touch is a 503, not an endless loop."""
     key = new_key()
@@ -783,7 +718,7 @@ def test_a_touch_does_not_try_forever(
     "heard", [pytest.param(None, id="cut off"), pytest.param(b"", id="silence"), pytest.param(b"STO\r\n", id="garbled")]
 )
 def test_a_lost_answer_is_applied_at_most_once(
-    proxy: Proxy, clock: FakeClock, opened: ExitStack, heard: bytes | None
+    proxy: Overheard, clock: FakeClock, opened: ExitStack, heard: bytes | None
 ) -> None:
     """An increment whose answer is lost is sent once, and answered by 503; it is there once at most."""
     store = opened.enter_context(closing(MemcachedStore(proxy.address, clock=clock, timeout=0.2)))
@@ -801,7 +736,9 @@ def test_a_lost_answer_is_applied_at_most_once(
 
 
 @pytest.mark.server
-def test_a_late_answer_is_not_taken_for_another(one: Server, proxy: Proxy, clock: FakeClock, opened: ExitStack) -> None:
+def test_a_late_answer_is_not_taken_for_another(
+    one: Server, proxy: Overheard, clock: FakeClock, opened: ExitStack
+) -> None:
     """The answer to a call that timed out never reaches the next call."""
     store = opened.enter_context(closing(MemcachedStore(proxy.address, clock=clock, timeout=0.2)))
     mine, yours, release = new_key(), new_key(), threading.Event()
@@ -829,7 +766,7 @@ class Interruption(BaseException):
 
 @pytest.mark.server
 def test_an_interrupted_call_leaves_no_answer_behind(
-    proxy: Proxy, watched: MemcachedStore, clock: FakeClock, opened: ExitStack
+    proxy: Overheard, watched: MemcachedStore, clock: FakeClock, opened: ExitStack
 ) -> None:
     """A call that a signal or a greenlet's time-out ends closes its connection; it is not the server's failure."""
     mine, yours, release = new_key(), new_key(), threading.Event()
@@ -857,7 +794,9 @@ def test_an_interrupted_call_leaves_no_answer_behind(
 
 
 @pytest.mark.server
-def test_connections_that_ended_meanwhile_cost_nothing(proxy: Proxy, watched: MemcachedStore, clock: FakeClock) -> None:
+def test_connections_that_ended_meanwhile_cost_nothing(
+    proxy: Overheard, watched: MemcachedStore, clock: FakeClock
+) -> None:
     """A connection that the server closed while it was idle is replaced before anything is sent on it."""
     use(watched, clock)
     proxy.hang_up()
@@ -867,7 +806,7 @@ def test_connections_that_ended_meanwhile_cost_nothing(proxy: Proxy, watched: Me
 
 
 @pytest.mark.server
-def test_unasked_answers_are_not_believed(proxy: Proxy, watched: MemcachedStore, clock: FakeClock) -> None:
+def test_unasked_answers_are_not_believed(proxy: Overheard, watched: MemcachedStore, clock: FakeClock) -> None:
     """A connection on which something came in that nobody asked for is not used again."""
     key = new_key()
     watched.create(key, new_record(clock))
@@ -889,7 +828,7 @@ def test_a_connection_that_broke_is_replaced(one: Server, store: MemcachedStore,
 
 
 @pytest.mark.server
-def test_answers_that_make_no_sense_are_failures(proxy: Proxy, watched: MemcachedStore, clock: FakeClock) -> None:
+def test_answers_that_make_no_sense_are_failures(proxy: Overheard, watched: MemcachedStore, clock: FakeClock) -> None:
     """Whatever the driver raises is StoreUnavailable; a text that may quote a session is left out."""
     key = new_key()
     watched.create(key, new_record(clock, data=b"something private"))
@@ -1028,7 +967,7 @@ def test_a_server_that_is_full_says_so(services: Services, clock: FakeClock, ope
 
 
 @pytest.mark.server
-def test_connections_are_lent_and_a_few_are_kept(proxy: Proxy, watched: MemcachedStore, clock: FakeClock) -> None:
+def test_connections_are_lent_and_a_few_are_kept(proxy: Overheard, watched: MemcachedStore, clock: FakeClock) -> None:
     """Callers at the same time have a connection each; afterwards 16 are kept, and used again."""
     everybody = threading.Barrier(20)
     watched.load(new_key())

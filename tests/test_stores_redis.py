@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from proxy import Proxy
 from services import Server, Services, wait
 
 from wsgi_session import Record
@@ -841,40 +842,6 @@ def test_a_client_that_retries_is_used_without(open_store: Open, require, librar
     assert time.monotonic() - began < 0.5
 
 
-class Proxy(threading.Thread):
-    """Stands between a client and a server; once told so, it delivers requests and cuts their answers off."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__(daemon=True)
-        self.upstream = port
-        self.cuts = threading.Event()
-        self.requests: list[bytes] = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.start()
-
-    def run(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self.listener.accept()
-                threading.Thread(target=self.serve, args=(client,), daemon=True).start()
-
-    def serve(self, client: socket.socket) -> None:
-        with client, socket.create_connection(("127.0.0.1", self.upstream)) as server, contextlib.suppress(OSError):
-            while request := client.recv(1 << 20):
-                self.requests.append(request)
-                server.sendall(request)
-                answer = server.recv(1 << 20)
-                if self.cuts.is_set():
-                    return
-                client.sendall(answer)
-
-    def close(self) -> None:
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        self.join(5)
-
-
 @pytest.fixture
 def proxy(redis_server: Server) -> Iterator[Proxy]:
     with contextlib.closing(Proxy(redis_server.port)) as proxy:
@@ -896,15 +863,16 @@ def test_sec_88_an_update_whose_answer_is_lost_is_sent_once(
         live_once(store, record)
         store.create(KEY, replace(record, data=b"1"))
         version = store.load(KEY).version
-        proxy.cuts.set()
-        del proxy.requests[:]
+        requests: list[bytes] = []
+        proxy.on_question = requests.append
+        proxy.on_answer = lambda said: None
 
         with pytest.raises(StoreUnavailable):
             store.update(KEY, replace(record, data=b"2"), version=version)
 
-        assert len(proxy.requests) == 1
+        assert len(requests) == 1
         assert witness.load(KEY).data == b"2"
-        proxy.cuts.clear()
+        proxy.on_answer = lambda said: said
         assert store.update(KEY, replace(record, data=b"3"), version=version) is False
 
 
