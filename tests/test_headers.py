@@ -19,11 +19,22 @@ from wsgi_session.headers import (
 
 NAME = "__Host-session"
 OURS = f"{NAME}=token; Path=/; Secure"
-RULED = {"vary", "cache-control", "set-cookie", "surrogate-control", "cdn-cache-control"}
+OVERRULING = [
+    "Surrogate-Control",  # Fastly, Akamai, Varnish
+    "X-Accel-Expires",  # nginx
+    "Edge-Control",  # Akamai
+    "CDN-Cache-Control",  # RFC 9213
+    "Cloudflare-CDN-Cache-Control",
+    "Netlify-CDN-Cache-Control",
+    "Vercel-CDN-Cache-Control",
+    "X-LiteSpeed-Cache-Control",
+    "X-Cache-Control",
+]
+RULED = {"vary", "cache-control", "set-cookie", *map(str.lower, OVERRULING)}
 
-other = ["Content-Type", "ETag", "Expires", "X-Cache-Control", "X-Set-Cookie"]
+other = ["Content-Type", "ETag", "Expires", "X-Cache", "X-Accel-Buffering", "Surrogate-Key", "X-Set-Cookie"]
 touched = ["Vary", "vary", "VARY", "Cache-Control", "cache-control", "Set-Cookie", "set-cookie"]
-names = st.sampled_from([*other, *touched, "Surrogate-Control", "CDN-Cache-Control"])
+names = st.sampled_from([*other, *touched, *OVERRULING])
 varied = ["", "*", " * ", "Cookie", "cookie ,", "Accept, Cookie", "Accept", ",", "X-Cookie"]
 ruled = ["private", "PRIVATE ,max-age=1", "public", "no-store", "s-maxage=1, private", 'private="x"', '"']
 cookies = [f"{NAME}=1", f" {NAME} =1", f"{NAME}2=1", "id=1"]
@@ -82,7 +93,7 @@ def test_a_response_with_our_cookie_is_not_for_sharing(headers: Headers) -> None
 
     assert is_never_shared(replaced)
     assert has_cookie(replaced, NAME)
-    assert values(replaced, "surrogate-control") == values(replaced, "cdn-cache-control") == []
+    assert [name for name, _ in replaced if name in OVERRULING] == []
     assert sorted(replace_cookie(replaced, NAME, OURS)) == sorted(replaced), "twice is the same as once"
 
 
@@ -202,7 +213,7 @@ def test_sec_34_directives_may_be_spread_over_several_headers() -> None:
 
 
 @pytest.mark.parametrize("is_private", [True, False])
-@pytest.mark.parametrize("name", ["Surrogate-Control", "CDN-Cache-Control", "Cloudflare-CDN-Cache-Control"])
+@pytest.mark.parametrize("name", OVERRULING)
 def test_sec_34_rules_for_shared_caches_only_go_too(name: str, is_private: bool) -> None:
     """They would tell a shared cache to keep what ``Cache-Control`` forbids (RFC 9213)."""
     headers = [("Cache-Control", "private" if is_private else "public"), (name.upper(), "max-age=600")]
@@ -210,6 +221,22 @@ def test_sec_34_rules_for_shared_caches_only_go_too(name: str, is_private: bool)
     replaced = replace_cookie(headers, NAME, OURS)
 
     assert replaced == [("Cache-Control", "private" if is_private else "no-store"), ("Set-Cookie", OURS)]
+
+
+@pytest.mark.parametrize("name", OVERRULING)
+@pytest.mark.parametrize("rule", ["private", "no-store"])
+def test_a_private_response_that_a_shared_cache_is_told_to_keep_may_be_shared(name: str, rule: str) -> None:
+    """The cache that obeys the other header never looks at ``Cache-Control``; ``Vary`` it still looks at."""
+    headers = [("Cache-Control", rule), (name.lower(), "3600")]
+
+    assert not is_never_shared(headers)
+    assert is_never_shared([*headers, ("Vary", "Cookie")])
+
+
+@pytest.mark.parametrize("name", ["Expires", "X-Accel-Buffering", "Surrogate-Key", "Cache-Tag", "Pragma"])
+def test_a_header_that_overrules_nothing_stays(name: str) -> None:
+    """What only purges, buffers or gives way to ``Cache-Control`` is the application's own affair."""
+    assert (name, "1") in replace_cookie([(name, "1")], NAME, OURS)
 
 
 def test_a_hostile_cache_control_takes_no_time() -> None:

@@ -21,6 +21,9 @@ HeadEdit = Callable[[Headers], Headers]
 # A comma inside a quoted string does not separate directives (RFC 9111, section 5.2).
 _DIRECTIVE = re.compile(r'((?:[^,"]|"(?:[^"\\]|\\.)*"?)+)')
 
+# What else some shared cache obeys before Cache-Control: Fastly, Akamai and Varnish, nginx, Akamai.
+_OVERRULING = frozenset({"surrogate-control", "x-accel-expires", "edge-control"})
+
 
 def add_vary_cookie(headers: Headers) -> Headers:
     """Return *headers* with ``Cookie`` among the names in ``Vary``, and everything else untouched."""
@@ -78,7 +81,9 @@ def has_cookie(headers: Headers, wire_name: str) -> bool:
 def is_never_shared(headers: Iterable[tuple[str, str]]) -> bool:
     """Return whether a response with *headers* may depend on who asks: varied by cookie, private or not stored."""
     headers = list(headers)
-    return not _vary_names(headers).isdisjoint({"*", "cookie"}) or _is_private(headers)
+    if not _vary_names(headers).isdisjoint({"*", "cookie"}):
+        return True
+    return _is_private(headers) and not any(_rules_shared_caches(name.lower()) for name, _ in headers)
 
 
 def _vary_names(headers: Headers) -> set[str]:
@@ -106,6 +111,6 @@ def _rules_caches(lower_name: str) -> bool:
 
 
 def _rules_shared_caches(lower_name: str) -> bool:
-    # Surrogate-Control and CDN-Cache-Control (RFC 9213), also as Cloudflare-CDN-Cache-Control and the like, would
-    # tell a shared cache to keep what Cache-Control forbids.
-    return lower_name == "surrogate-control" or lower_name.endswith("cdn-cache-control")
+    # CDN-Cache-Control (RFC 9213) and its relatives, such as Cloudflare-CDN-Cache-Control, X-LiteSpeed-Cache-Control
+    # and Netlify-CDN-Cache-Control, make a shared cache keep what Cache-Control forbids. So do the others.
+    return lower_name.endswith("-cache-control") or lower_name in _OVERRULING

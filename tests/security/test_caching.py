@@ -270,7 +270,10 @@ def test_sec_34_what_carries_our_cookie_is_not_stored(
     assert answer.all("Cache-Control") == expected
 
 
-@pytest.mark.parametrize("name", ["CDN-Cache-Control", "Cloudflare-CDN-Cache-Control", "Surrogate-Control"])
+@pytest.mark.parametrize(
+    "name",
+    ["CDN-Cache-Control", "Cloudflare-CDN-Cache-Control", "Surrogate-Control", "X-Accel-Expires", "Edge-Control"],
+)
 @pytest.mark.parametrize("ours", ["private", "public"])
 def test_sec_34_no_word_to_the_cdn_stays(store: MemoryStore, jar: dict[str, str], name: str, ours: str) -> None:
     """Headers that overrule Cache-Control for a CDN go, too (RFC 9213)."""
