@@ -92,8 +92,8 @@ def managed(**options: Any) -> Managed:
     """Return a manager with *options* on a fresh ``MemoryStore``."""
     clock = FakeClock()
     spy, events = SpyStore(MemoryStore(clock=clock)), list[Event]()
-    options = {"on_event": events.append, **options}
-    manager = SessionManager(spy, secret=SECRET, clock=clock, **options)
+    options = {"on_event": events.append, "secret": SECRET, **options}
+    manager = SessionManager(spy, clock=clock, **options)
     return Managed(manager, spy, clock, events)
 
 

@@ -70,6 +70,15 @@ def test_the_secrets_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
         site.open(told)["a"]
 
 
+@pytest.mark.parametrize("text", [f"{SECRET}\n", f"{OTHER_SECRET} {SECRET}", f" {SECRET}\t{OTHER_SECRET} "])
+def test_a_secret_means_the_same_as_argument_and_in_the_environment(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """What one process is given as an argument and another one in the environment signs alike."""
+    site = managed(secret=text)
+    monkeypatch.setenv("WSGI_SESSION_SECRET", text)
+
+    assert SessionManager(site.spy, clock=site.clock).open(site.begin(a=1))["a"] == 1
+
+
 def test_a_secret_that_is_given_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment is not even read when the option is there."""
     monkeypatch.setenv("WSGI_SESSION_SECRET", "short")

@@ -182,7 +182,13 @@ def test_a_good_secret_is_taken(secret: Any) -> None:
         pytest.param("x" * 32, ["entry 1", "guess"], id="one character"),
         pytest.param("secret" * 6, ["entry 1", "placeholder"], id="secret, again and again"),
         pytest.param("change-me-this-is-a-development-key", ["entry 1", "placeholder"], id="change-me"),
-        pytest.param("Please Replace This Secret Key In Production!", ["entry 1", "placeholder"], id="a sentence"),
+        pytest.param("Please-Replace-This-Secret-Key-In-Production!", ["entry 1", "placeholder"], id="a sentence"),
+        pytest.param(
+            "Please Replace This", ["entry 1", "6 bytes", "white space separates"], id="a sentence with spaces"
+        ),
+        pytest.param(" \n", ["entry 1", "0 bytes"], id="white space alone"),
+        pytest.param(f"{SECRET} short", ["entry 2", "5 bytes"], id="a short older one after a space"),
+        pytest.param(" ".join(SECRET + str(n) for n in range(6)), ["6 entries", "at most 5"], id="six in a text"),
     ],
 )
 def test_sec_14_a_weak_secret_is_refused(secret: Any, words: list[str]) -> None:
@@ -192,6 +198,54 @@ def test_sec_14_a_weak_secret_is_refused(secret: Any, words: list[str]) -> None:
 
     assert [word for word in ["secret", *words] if word not in str(caught.value)] == []
     assert "keygen" in str(caught.value) or "oldest" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        pytest.param(f"{SECRET}\n", id="a newline, as a file has"),
+        pytest.param(f"  {SECRET}\t\r\n", id="any white space on both sides"),
+        pytest.param(f"{SECRET}\n".encode(), id="the bytes of a file"),
+        pytest.param([f"{SECRET}\n"], id="in a list"),
+        pytest.param((f" {SECRET}".encode(),), id="bytes in a tuple"),
+    ],
+)
+def test_white_space_around_a_secret_does_not_count(secret: Any) -> None:
+    """However it is given, it is the secret that the environment variable would be."""
+    assert TokenSigner(secret, purpose="p").sign(TOKEN) == TokenSigner(SECRET, purpose="p").sign(TOKEN)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        pytest.param(f"{OTHER_SECRET} {SECRET}", id="text"),
+        pytest.param(f"{OTHER_SECRET}\n{SECRET}\n", id="lines"),
+        pytest.param(f"{OTHER_SECRET} {SECRET}".encode(), id="bytes"),
+        pytest.param([OTHER_SECRET, SECRET], id="a list"),
+        pytest.param([f"{OTHER_SECRET} {SECRET}"], id="a list of one text"),
+    ],
+)
+def test_several_secrets_are_the_same_in_every_spelling(secret: Any) -> None:
+    """White space separates them everywhere: the first signs, both verify."""
+    rolled = TokenSigner(secret, purpose="__Host-session")
+
+    assert rolled.sign(TOKEN) == signer(OTHER_SECRET).sign(TOKEN)
+    assert rolled.verify(signer(SECRET).sign(TOKEN)) == Verified(TOKEN, is_stale=True)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        pytest.param(b" " + bytes(range(200, 231)) + b"\n", id="space and newline at the ends"),
+        pytest.param(bytes(range(32)), id="every control character"),
+    ],
+)
+def test_random_bytes_are_taken_as_they_are(secret: bytes) -> None:
+    """Half of all random secrets hold a byte that would be white space in a text."""
+    made = TokenSigner(secret, purpose="p")
+
+    assert repr(made) == "<TokenSigner with 1 secret(s)>"
+    assert made.sign(TOKEN) != TokenSigner(secret + b"\x01", purpose="p").sign(TOKEN)
 
 
 @pytest.mark.parametrize(

@@ -282,8 +282,8 @@ def _checked(option: str, value: T, kind: type[T]) -> T:
 def _given_secret(secret: str | bytes | Sequence[str | bytes] | None) -> str | bytes | Sequence[str | bytes]:
     if secret is not None:
         return secret
-    from_environment = os.environ.get("WSGI_SESSION_SECRET", "").split()
-    if not from_environment:
+    from_environment = os.environ.get("WSGI_SESSION_SECRET", "")
+    if not from_environment.strip():
         raise ConfigError(
             "secret is missing: pass secret=..., or set WSGI_SESSION_SECRET (several, newest first, separated by "
             "spaces). Make one with `wsgi-session keygen`, and keep it: a new one ends all sessions."

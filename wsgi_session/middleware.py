@@ -50,8 +50,9 @@ class SessionMiddleware(Wrapper):
         app: Any WSGI application. Its attributes stay reachable through the middleware.
         store: A store, or its URL (see :func:`~wsgi_session.stores.store_from_url`). Default: the URL in the
             environment variable ``WSGI_SESSION_STORE``, else ``sqlite:///wsgi-session.sqlite3``.
-        secret: Signs the cookies: one secret or up to five, newest first, each at least 32 bytes. Default: the
-            environment variable ``WSGI_SESSION_SECRET``, split at spaces. Make one with ``wsgi-session keygen``.
+        secret: Signs the cookies: one secret or up to five, newest first, each at least 32 bytes. A list, or a text
+            in which white space separates them, as in the environment variable ``WSGI_SESSION_SECRET``, which is the
+            default. White space around a secret never counts. Make one with ``wsgi-session keygen``.
         cookie: How the cookie looks.
         lifetime: When sessions end.
         codec: How values become bytes.

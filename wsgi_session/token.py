@@ -37,6 +37,9 @@ _PLACEHOLDER = re.compile(
 
 _MIN_DISTINCT_BYTES = 3
 
+# Bytes that were meant as text: 32 random ones look like that once in 10**13 times.
+_TEXT = re.compile(rb"[\t-\r\x20-\x7e]*")
+
 
 def make_token() -> str:
     """Return a new token: 256 random bits as 43 characters of base64url (OWASP ASVS 7.2.3)."""
@@ -76,7 +79,7 @@ class TokenSigner:
     """Signs tokens under the newest secret and verifies them under every secret.
 
     Args:
-        secret: One secret or several, newest first; each at least 32 bytes.
+        secret: One secret or several, newest first, in a list or separated by white space; each at least 32 bytes.
         purpose: What the signed text is for. A signature for another purpose does not verify.
 
     Raises:
@@ -136,17 +139,26 @@ def _make_signer(key: bytes, purpose: str) -> Signer:
 
 def _read_secrets(secret: Secrets) -> list[bytes]:
     remedy = "Make one with `wsgi-session keygen`."
-    candidates = [secret] if isinstance(secret, str | bytes) else secret
-    if not isinstance(candidates, Sequence) or isinstance(candidates, bytearray | memoryview):
-        raise ConfigError(f"secret must be str, bytes or a list of them; got {type(candidates).__name__}. {remedy}")
-    if not candidates:
+    given = [secret] if isinstance(secret, str | bytes) else secret
+    if not isinstance(given, Sequence) or isinstance(given, bytearray | memoryview):
+        raise ConfigError(f"secret must be str, bytes or a list of them; got {type(given).__name__}. {remedy}")
+    if not given:
         raise ConfigError(f"secret is an empty list, at least one entry is needed. {remedy}")
+    candidates = [part for entry in given for part in _split(entry)]
     if len(candidates) > MAX_SECRETS:
         raise ConfigError(
             f"secret has {len(candidates)} entries, at most {MAX_SECRETS} are allowed: each one costs every forged "
             "cookie a verification. Drop the oldest."
         )
     return [_check_secret(number, candidate) for number, candidate in enumerate(candidates, start=1)]
+
+
+def _split(entry: object) -> Sequence[object]:
+    """Return the secrets in *entry*, whether it is an argument, a file's content or an environment variable."""
+    if isinstance(entry, bytes) and _TEXT.fullmatch(entry):
+        entry = entry.decode("ascii")
+    # White space is no part of a text: a file ends with a newline, which nobody sees. Random bytes may hold any byte.
+    return (entry.split() or [""]) if isinstance(entry, str) else [entry]
 
 
 def _check_secret(number: int, candidate: object) -> bytes:
@@ -158,7 +170,10 @@ def _check_secret(number: int, candidate: object) -> bytes:
     if not isinstance(candidate, bytes):
         raise ConfigError(f"{where} must be str or bytes, got {type(candidate).__name__}. {remedy}")
     if len(candidate) < MIN_SECRET_BYTES:
-        raise ConfigError(f"{where} has {len(candidate)} bytes, at least {MIN_SECRET_BYTES} are needed. {remedy}")
+        raise ConfigError(
+            f"{where} has {len(candidate)} bytes, at least {MIN_SECRET_BYTES} are needed; "
+            f"white space separates secrets. {remedy}"
+        )
     if len(set(candidate)) < _MIN_DISTINCT_BYTES:
         raise ConfigError(f"{where} repeats a few bytes only, which anybody can guess. {remedy}")
     if _PLACEHOLDER.fullmatch(candidate.decode("latin-1")):

@@ -197,7 +197,7 @@ def test_sec_14_a_weak_secret_is_refused(secret: Any) -> None:
         pytest.param("ключ" * 4 + "ű", id="33 bytes that are not ASCII"),
         pytest.param([secrets.token_urlsafe(32) for _ in range(5)], id="five"),
         pytest.param(tuple(secrets.token_bytes(32) for _ in range(2)), id="tuple"),
-        pytest.param("lone surrogate \ud800 " + secrets.token_urlsafe(32), id="lone surrogate"),
+        pytest.param("\ud800" + secrets.token_urlsafe(32), id="lone surrogate"),
     ],
 )
 def test_sec_14_a_good_secret_is_accepted(secret: Any) -> None:
