@@ -91,10 +91,28 @@ def test_a_limit_is_a_positive_timedelta(option: str, value: Any) -> None:
     assert repr(value) in str(caught.value)
 
 
-def test_idle_cannot_be_left_out() -> None:
-    """Only the absolute limit and the touch interval may be ``None``."""
-    with pytest.raises(ConfigError, match=r"Lifetime\.idle must be a positive"):
-        Lifetime(idle=None)  # type: ignore[arg-type]  # that is the mistake
+@pytest.mark.parametrize(
+    ("absolute", "idle"),
+    [
+        pytest.param(timedelta(minutes=30), timedelta(minutes=30), id="shorter than an hour"),
+        pytest.param(timedelta(hours=1), timedelta(hours=1), id="an hour"),
+        pytest.param(timedelta(days=30), timedelta(hours=1), id="a month"),
+        pytest.param(None, timedelta(hours=1), id="no absolute limit"),
+    ],
+)
+def test_an_idle_limit_that_was_not_given_is_an_hour_at_most(absolute: timedelta | None, idle: timedelta) -> None:
+    """The default contradicts no absolute limit, and a long one does not lengthen it."""
+    lifetime = Lifetime(absolute=absolute)
+
+    assert lifetime == Lifetime(idle=None, absolute=absolute) == Lifetime(idle=idle, absolute=absolute)
+    assert lifetime.idle == idle
+    assert lifetime.ends_at(started_at=0.0, seen_at=0.0) == idle.total_seconds()
+
+
+def test_touch_every_is_held_against_the_idle_limit_that_counts() -> None:
+    """Also where that is the absolute one."""
+    with pytest.raises(ConfigError, match=r"shorter than Lifetime.idle \(0:20:00\)"):
+        Lifetime(absolute=timedelta(minutes=20), touch_every=timedelta(minutes=30))
 
 
 @pytest.mark.parametrize(

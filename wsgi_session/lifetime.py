@@ -15,15 +15,19 @@ __all__ = ["MAX_CLOCK_SKEW_S", "Lifetime"]
 MAX_CLOCK_SKEW_S = 60.0
 """How far the clocks of two hosts may differ before it is worth a warning, in seconds."""
 
+_IDLE = timedelta(hours=1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Lifetime:
     """When a session stops being valid, judged on the server.
 
     Args:
-        idle: Longest gap between two requests that use the session. Default: one hour.
+        idle: Longest gap between two requests that use the session. Default (``None``): one hour, or ``absolute`` if
+            that is shorter.
         absolute: Longest total age, from login or creation; activity never extends it. Default: 24 hours.
-            ``None`` means that only ``idle`` ends a session.
+            ``None`` means that only ``idle`` ends a session. A longer one leaves ``idle`` at one hour: to keep
+            somebody logged in for a month between two visits, set both.
         touch_every: A request that only reads moves the idle limit at most once in this time.
             Default (``None``): a tenth of ``idle``, at most one minute.
 
@@ -36,24 +40,27 @@ class Lifetime:
     .. versionadded:: 1.0
     """
 
-    idle: timedelta = timedelta(hours=1)
+    idle: timedelta | None = None
     absolute: timedelta | None = timedelta(hours=24)
     touch_every: timedelta | None = None
 
     def __post_init__(self) -> None:
-        _require_duration("Lifetime.idle", self.idle)
         if self.absolute is not None:
             _require_duration("Lifetime.absolute", self.absolute)
-            if self.idle > self.absolute:
-                raise ConfigError(
-                    f"Lifetime.idle ({self.idle}) is longer than Lifetime.absolute ({self.absolute}), "
-                    "so it could never take effect. Shorten idle or lengthen absolute."
-                )
+        # Nobody asked for the default, so it contradicts nothing. From here on the field holds the limit that counts.
+        idle = min(_IDLE, self.absolute or _IDLE) if self.idle is None else self.idle
+        object.__setattr__(self, "idle", idle)
+        _require_duration("Lifetime.idle", idle)
+        if self.absolute is not None and idle > self.absolute:
+            raise ConfigError(
+                f"Lifetime.idle ({idle}) is longer than Lifetime.absolute ({self.absolute}), "
+                "so it could never take effect. Shorten idle or lengthen absolute."
+            )
         if self.touch_every is not None:
             _require_duration("Lifetime.touch_every", self.touch_every)
-            if self.touch_every >= self.idle:
+            if self.touch_every >= idle:
                 raise ConfigError(
-                    f"Lifetime.touch_every ({self.touch_every}) must be shorter than Lifetime.idle ({self.idle}), "
+                    f"Lifetime.touch_every ({self.touch_every}) must be shorter than Lifetime.idle ({idle}), "
                     "or active readers would be logged out. Shorten touch_every, or leave it out."
                 )
 
@@ -79,7 +86,7 @@ class Lifetime:
 
     @cached_property
     def _idle_s(self) -> float:
-        return self.idle.total_seconds()
+        return (self.idle or _IDLE).total_seconds()
 
     @cached_property
     def _absolute_s(self) -> float:

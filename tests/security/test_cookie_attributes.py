@@ -296,7 +296,6 @@ def test_sec_25_the_default_cookie_warns_of_nothing(caplog: pytest.LogCaptureFix
         pytest.param({"idle": timedelta(0)}, id="idle zero"),
         pytest.param({"idle": timedelta(seconds=-1)}, id="idle negative"),
         pytest.param({"idle": 3_600}, id="idle a number"),
-        pytest.param({"idle": None}, id="idle None"),
         pytest.param({"absolute": timedelta(0)}, id="absolute zero"),
         pytest.param({"absolute": 86_400}, id="absolute a number"),
         pytest.param({"idle": timedelta(hours=2), "absolute": timedelta(hours=1)}, id="idle longer than absolute"),
