@@ -24,6 +24,7 @@ PROMISED = {
     "created": logging.DEBUG,
     "destroyed": logging.INFO,
     "expired": logging.INFO,
+    "header_rejected": logging.WARNING,
     "loaded": logging.DEBUG,
     "overwritten": logging.INFO,
     "rejected": logging.INFO,

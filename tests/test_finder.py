@@ -7,7 +7,7 @@ import pytest
 from managed import Managed, managed
 
 from wsgi_session import Lifetime
-from wsgi_session.events import ClockSkew, CookieRejected, SessionExpired
+from wsgi_session.events import ClockSkew, CookieHeaderRejected, CookieRejected, SessionExpired
 from wsgi_session.lifetime import MAX_CLOCK_SKEW_S
 
 
@@ -46,6 +46,60 @@ def test_what_is_not_ours_never_reaches_the_store(site: Managed, cookie: str, re
     (event,) = site.events
     assert isinstance(event, CookieRejected)
     assert event.reason == reason
+
+
+JOINED_OR_LONG = [
+    pytest.param("theme=dark,{cookie}", "joined", id="joined, ours last"),
+    pytest.param("{cookie}, theme=dark", "joined", id="joined, ours first"),
+    pytest.param("{cookie}; theme=" + "x" * 16 * 1024, "too long", id="too long"),
+]
+
+
+@pytest.mark.parametrize(("header", "reason"), JOINED_OR_LONG)
+def test_a_header_that_cannot_be_read_is_reported_once(
+    site: Managed, caplog: pytest.LogCaptureFixture, header: str, reason: str
+) -> None:
+    """It reads as no session and never raises: one event and one WARNING say why everybody is logged out."""
+    cookie = site.begin(a=1)
+    site.events.clear()
+    session = site.open(header.format(cookie=cookie))
+
+    assert dict(session) == {}
+    assert len(session) == 0
+    (event,) = site.events
+    assert isinstance(event, CookieHeaderRejected)
+    assert event.reason == reason
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == [f"session header_rejected reason={reason!r}"]
+    assert cookie.partition("=")[2] not in caplog.text
+
+
+@pytest.mark.parametrize("header", [header for header, _ in (case.values for case in JOINED_OR_LONG)])
+def test_an_unused_session_looks_at_no_header(site: Managed, header: str) -> None:
+    """What is not used is not even read, and nothing is reported."""
+    cookie = site.begin(a=1)
+    site.events.clear()
+    site.finish(site.open(header.format(cookie=cookie)))
+
+    assert site.events == []
+
+
+@pytest.mark.parametrize("header", [header for header, _ in (case.values for case in JOINED_OR_LONG)])
+def test_destroy_as_the_first_use_reports_the_header_too(site: Managed, header: str) -> None:
+    """It cannot know what to end."""
+    cookie = site.begin(a=1)
+    site.events.clear()
+    site.open(header.format(cookie=cookie)).destroy()
+
+    assert site.happened == ["header_rejected"]
+
+
+def test_a_readable_cookie_beside_an_unreadable_one_is_used(site: Managed) -> None:
+    """Nothing is amiss then, and nothing is reported."""
+    cookie = site.begin(a=1)
+
+    assert site.read(f"theme=dark,{cookie}; {cookie}") == {"a": 1}
+    assert "header_rejected" not in site.happened
 
 
 def test_a_signed_id_without_a_record_is_unknown(site: Managed) -> None:

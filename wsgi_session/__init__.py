@@ -18,6 +18,7 @@ from .cookie import Cookie
 from .events import (
     ClockSkew,
     CookieAmbiguous,
+    CookieHeaderRejected,
     CookieRejected,
     CsrfRejected,
     Event,
@@ -47,6 +48,7 @@ __all__ = [
     "Codec",
     "Cookie",
     "CookieAmbiguous",
+    "CookieHeaderRejected",
     "CookieRejected",
     "CsrfRejected",
     "Event",

@@ -2,13 +2,11 @@
 
 import logging
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
 from werkzeug.http import dump_cookie
-from werkzeug.sansio.http import parse_cookie
 
 from .errors import ConfigError
 
@@ -19,10 +17,7 @@ logger = logging.getLogger("wsgi_session")
 SameSite = Literal["Strict", "Lax", "None"]
 
 MAX_HEADER_BYTES = 16 * 1024
-"""A longer ``Cookie`` header reads as none: servers allow half of it, so it is an attack on the parser."""
-
-MAX_COOKIE_BYTES = 512
-"""A longer cookie of our name reads as an empty one: ours are far shorter, and parsing takes quadratic time."""
+"""A longer ``Cookie`` header reads as none: servers allow half of it, so it is an attack or a fault."""
 
 MAX_CANDIDATES = 8
 """How many different cookies of our name are looked at in one request."""
@@ -38,7 +33,6 @@ _DOMAIN = re.compile(
     r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*",
     re.ASCII | re.IGNORECASE,
 )
-_OUTSIDE_ASCII = re.compile(r"[^\t\x20-\x7e]")
 
 # Longest first, since __Host- is the beginning of __Host-Http-.
 _PREFIXES = ("__Host-Http-", "__Host-", "__Secure-", "__Http-")
@@ -134,18 +128,27 @@ class Cookie:
         """
         if self.wire_name not in header or len(header) > MAX_HEADER_BYTES:
             return []
-        # Neighbouring hosts may plant cookies beside ours. Browsers separate cookies at every semicolon, while
-        # werkzeug reads a quoted one as text: an opening quote in one cookie would swallow ours. One byte that is not
-        # ASCII would make werkzeug raise. So it gets our own cookies only, one by one, and those in ASCII.
+        # Neighbouring hosts may plant cookies beside ours. Browsers separate cookies at every semicolon and take no
+        # notice of quotes, so we do the same. The value is the text as it stands: unquoting would give it a second
+        # spelling, and could bring forth control characters.
         ours = f"{self.wire_name}="
-        if not (header.isascii() and header.isprintable()):
-            header = _OUTSIDE_ASCII.sub("?", header)
-        parts = dict.fromkeys([part.lstrip(" \t") for part in header.split(";")])
         values: dict[str, None] = {}
-        for part in parts:
-            if part.startswith(ours) and len(values) <= MAX_CANDIDATES:
-                values[_parsed(part).get(self.wire_name, "") if len(part) <= MAX_COOKIE_BYTES else ""] = None
+        for part in header.split(";"):
+            part = part.strip(" \t")
+            if part.startswith(ours) and "," not in part and len(values) <= MAX_CANDIDATES:
+                values[part.removeprefix(ours)] = None
         return list(values)
+
+    def why_unread(self, header: str) -> Literal["joined", "too long"] | None:
+        """Return why our cookie, which is in this ``Cookie`` request header, was not read; ``None`` if it was."""
+        if self.wire_name not in header:
+            return None
+        if len(header) > MAX_HEADER_BYTES:
+            return "too long"
+        # Never split there: a comma may be part of a neighbour's value, which then could pass for a cookie of ours.
+        ours = f"{self.wire_name}="
+        joined = [part.split(",") for part in header.split(";") if "," in part]
+        return "joined" if any(piece.strip(" \t").startswith(ours) for part in joined for piece in part) else None
 
     def write(self, value: str, *, max_age_s: int | None) -> str:
         """Return the ``Set-Cookie`` header's value; *max_age_s* in seconds, ``None`` for the browser's session."""
@@ -204,11 +207,6 @@ class Cookie:
                     "(RFC 6265bis, section 4.1.3). Change that option, or give another name."
                 )
         return name
-
-
-def _parsed(part: str) -> Mapping[str, str]:
-    # A dict will do: there is one cookie in it, and werkzeug's own class for several takes as long as the parsing.
-    return parse_cookie(part, cls=dict)  # type: ignore[arg-type]
 
 
 def _is_host_name(domain: object) -> bool:

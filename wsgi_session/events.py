@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 __all__ = [
     "ClockSkew",
     "CookieAmbiguous",
+    "CookieHeaderRejected",
     "CookieRejected",
     "CsrfRejected",
     "Dispatcher",
@@ -127,6 +128,20 @@ class CookieRejected(Event):
     level = logging.INFO
 
     reason: Literal["malformed", "signature", "unknown", "unreadable"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CookieHeaderRejected(Event):
+    """A request came with our cookie in a ``Cookie`` header that cannot be read: the visitor seems to be logged out.
+
+    ``reason`` is ``"joined"`` (a server or proxy put several headers together with a comma instead of a semicolon,
+    RFC 9113, section 8.2.3) or ``"too long"`` (more than 16 KiB).
+    """
+
+    name = "header_rejected"
+    level = logging.WARNING
+
+    reason: Literal["joined", "too long"]
 
 
 class CookieAmbiguous(Event):

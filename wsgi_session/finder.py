@@ -7,7 +7,7 @@ from typing import Final
 from .changes import Changes
 from .codec import Codec
 from .cookie import MAX_CANDIDATES, Cookie
-from .events import ClockSkew, CookieAmbiguous, CookieRejected, Dispatcher, SessionExpired
+from .events import ClockSkew, CookieAmbiguous, CookieHeaderRejected, CookieRejected, Dispatcher, SessionExpired
 from .lifetime import MAX_CLOCK_SKEW_S, Lifetime
 from .record import Record
 from .state import SessionState, Stored
@@ -48,6 +48,8 @@ class Finder:
             live = self._find_live(values)
             if len(live) == 1:
                 return live[0]
+        if (reason := self._cookie.why_unread(cookie_header)) is not None:
+            self._events.emit(CookieHeaderRejected, reason=reason)
         return SessionState(Changes(self._codec, {}, b""))
 
     def find_to_end(self, cookie_header: str) -> SessionState:

@@ -89,7 +89,7 @@ def test_row_115_a_limit_that_is_no_duration_is_refused(limit: str, value: Any) 
 
 
 def test_row_115_there_is_always_an_idle_limit() -> None:
-    """A session that ends by age alone has ``idle`` as long as ``absolute``; ``None`` is the default, not "for ever"."""
+    """A session that ends by age alone has ``idle`` as long as ``absolute``; ``None`` is the default."""
     assert Lifetime(idle=None, absolute=None).ends_at(started_at=0, seen_at=0) == 3600
     assert Lifetime(idle=HOUR, absolute=HOUR).ends_at(started_at=0, seen_at=0) == 3600
 

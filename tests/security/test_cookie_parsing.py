@@ -232,6 +232,9 @@ def test_sec_08_a_malformed_value_never_reaches_the_store(site: Site, value: str
         pytest.param(lambda value: f"={value}", id="equals sign before"),
         pytest.param(lambda value: f"'{value}'", id="single quotes"),
         pytest.param(lambda value: f'"{value}', id="unfinished quotes"),
+        pytest.param(lambda value: f'"{value}"', id="SEC-17: quotes"),
+        pytest.param(lambda value: f'"\\{ord(value[0]):03o}{value[1:]}"', id="SEC-17: an octal escape"),
+        pytest.param(lambda value: f'"\\{value}"', id="SEC-17: a backslash before an ordinary character"),
         pytest.param(lambda value: value + "\u200b", id="zero-width space"),
         pytest.param(lambda value: value.replace(value[5], chr(ord(value[5]) + 0xFEE0)), id="full-width letter"),
     ],
@@ -280,7 +283,7 @@ def test_sec_09_a_giant_header_reads_as_none(site: Site) -> None:
     padding = "; a=" + "b" * (KIB16 - len(ours) - 4)
 
     assert_ignored(site, ours + padding + "b")
-    assert site.events == []
+    assert [event.name for event in site.events] == ["header_rejected"]
     assert site.read(ours + padding).body == b"ada"
 
 
@@ -411,6 +414,7 @@ def test_sec_10_beyond_the_bounds_the_first_one_does_not_win(filler: Callable[[S
 def test_sec_11_headers_joined_by_a_comma_fail_closed(site: Site, header: str) -> None:
     """Servers that join two ``Cookie`` headers by a comma make no session out of it, and no error."""
     assert_ignored(site, header.format(ours=cookie(site.valid)))
+    assert [(event.name, event.reason) for event in site.events] == [("header_rejected", "joined")]  # type: ignore[attr-defined]
 
 
 def _refused_cookies(site: Site) -> dict[str, str]:
