@@ -235,10 +235,10 @@ def test_sec_25_a_weak_option_is_a_warning_in_the_log(
         assert word in record.getMessage()
 
 
-@pytest.mark.parametrize("name", ["session", "id"])
+@pytest.mark.parametrize("name", ["dev_session", "id"])
 def test_development_needs_no_https(name: str) -> None:
     """``for_development()`` is for clients that refuse a Secure cookie on http://localhost."""
-    cookie = Cookie.for_development() if name == "session" else Cookie.for_development(name)
+    cookie = Cookie.for_development() if name == "dev_session" else Cookie.for_development(name)
 
     assert cookie == Cookie(name=name, secure=False)
     assert cookie.write("v", max_age_s=None) == f"{name}=v; HttpOnly; Path=/; SameSite=Lax"

@@ -412,7 +412,7 @@ def test_a_plain_cookie_is_explained_as_one(new_visitor: Callable[..., Visitor])
     """Without the prefix nothing is claimed of it."""
     page = new_visitor(cookie=Cookie.for_development()).begin()
 
-    assert "<dt><code>session</code></dt>" in page
+    assert "<dt><code>dev_session</code></dt>" in page
     assert "__Host-" not in page
     assert "<dt><code>Secure</code></dt>" not in page
 
@@ -696,7 +696,7 @@ def test_a_store_of_ones_own_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyP
         _, page = browser.request("GET", "/")
 
     assert (status, output) == (0, "Stopped.\n")
-    assert browser.cookie.startswith("session=")
+    assert browser.cookie.startswith("dev_session=")
     assert '<output id="visit-count">1</output>' in page
     assert SECRET not in demo.greeting
     assert "mine.sqlite3" in demo.greeting

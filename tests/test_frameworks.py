@@ -13,12 +13,13 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from wsgiref.util import FileWrapper
 from wsgiref.validate import validator
 
+import flask
 import pytest
 from client import SECRET, Answer, Client, Response, SpyStore
 from servers import HIDDEN_FIELD
 from werkzeug.middleware.lint import LintMiddleware
 
-from wsgi_session import Session, SessionMiddleware
+from wsgi_session import Cookie, Session, SessionMiddleware
 from wsgi_session.errors import StoreUnavailable
 from wsgi_session.stores import MemoryStore
 
@@ -109,6 +110,26 @@ def hidden_fields(client: Client) -> dict[str, str]:
 def submit(client: Client, path: str, form: dict[str, str], **environ: str) -> Answer:
     headers = {"CONTENT_TYPE": "application/x-www-form-urlencoded", "HTTP_ORIGIN": "https://example.com"}
     return client.request(path, method="POST", body=urlencode(form).encode(), environ=headers | environ)
+
+
+# --- defaults beside theirs ------------------------------------------------------------------------------------------
+
+
+def test_the_development_cookie_does_not_replace_flasks() -> None:
+    """Neither has a prefix on plain http; both sessions stay, visit after visit."""
+    app = flask.Flask(__name__)
+    app.secret_key = "a-secret-of-flask-for-tests-only"
+
+    @app.get("/")
+    def count() -> list[int]:
+        flask.session["n"] = flask.session.get("n", 0) + 1
+        return [flask.session["n"], flask.request.environ["session"].increment("n")]
+
+    client = Browser(SessionMiddleware(app, MemoryStore(), secret=SECRET, cookie=Cookie.for_development()))
+    client.scheme = "http"
+
+    assert [json.loads(client.get().body) for _ in range(3)] == [[1, 1], [2, 2], [3, 3]]
+    assert set(client.jar) == {"session", "dev_session"}
 
 
 # --- the examples ----------------------------------------------------------------------------------------------------

@@ -113,8 +113,10 @@ class Cookie:
             )
 
     @classmethod
-    def for_development(cls, name: str = "session") -> "Cookie":
+    def for_development(cls, name: str = "dev_session") -> "Cookie":
         """Return a cookie for plain http on a developer's machine: not secure, no prefix.
+
+        Its default name is not ``session``, as without a prefix Flask's and Pyramid's own cookies are called.
 
         Current Chromium, Firefox and curl accept the default cookie on ``http://localhost``;
         Safari, ``requests`` and ``httpx`` need this one.
