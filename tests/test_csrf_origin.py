@@ -215,14 +215,82 @@ def test_a_host_that_is_none_owns_nothing(host: str | None) -> None:
         "*.friend.example",
         "null",
         "*",
+        "null://",
+        "capacitor:",
+        "capacitor://",
+        "capacitor://localhost/",
+        "capacitor://*.localhost",
+        "CAPACITOR://localhost",
+        "ionic://user@localhost",
+        "tauri://local host",
+        "tauri://localhost:123456",
+        "chrome-extension://",
+        "file://",
+        "file://host",
+        "ws://friend.example",
+        "wss://friend.example",
+        "ftp://friend.example",
+        "https+x//friend.example",
+        "capacitor://localhost\n",
         None,
         b"https://friend.example",
+        ["https://friend.example"],
     ],
 )
 def test_sec_108_trusted_origins_are_full_ones(origin: Any) -> None:
     """A host alone would trust plain http; a wildcard stands for whole labels, and not for a whole country."""
     with pytest.raises(ConfigError, match=r"trusted_origins must hold full origins such as"):
         Origins([], [origin])
+
+
+APPS = [
+    "capacitor://localhost",
+    "ionic://localhost",
+    "tauri://localhost",
+    "app://shop.example:8080",
+    "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+    "moz-extension://0f3b9c1d-5e6f-4a7b-8c9d-0e1f2a3b4c5d",
+    "safari-web-extension://0F3B9C1D-5E6F-4A7B-8C9D-0E1F2A3B4C5D",
+]
+
+
+@pytest.mark.parametrize("origin", APPS)
+def test_an_app_shell_can_be_trusted(origin: str) -> None:
+    """Its web view says so in ``Origin``, cross-site as it is; who is not trusted by name stays foreign."""
+    trusting = Origins([], [FRIEND, origin, "https://*.partner.example"])
+    environ = request(sec_fetch_site="cross-site", origin=origin)
+
+    assert (trusting.by_fetch_site(environ), trusting.by_origin(environ)) == (OURS, OURS)
+    assert trusting.by_origin(request(origin=FRIEND)) is OURS
+    assert Origins([], [FRIEND]).by_origin(environ) is FOREIGN
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        pytest.param("ionic://localhost", id="another scheme"),
+        pytest.param("https://localhost", id="https"),
+        pytest.param("capacitor://evil", id="another host"),
+        pytest.param("capacitor://localhost.evil.example", id="a longer host"),
+        pytest.param("capacitor://localhost:80", id="a port"),
+        pytest.param("capacitor://LOCALHOST", id="another case"),
+        pytest.param("capacitor://localhost/", id="a path"),
+        pytest.param("capacitor://localhost, capacitor://localhost", id="twice"),
+        pytest.param("null", id="null"),
+    ],
+)
+def test_an_app_shell_is_trusted_to_the_letter(origin: str) -> None:
+    """No wildcard, no other spelling: nobody but that program sends this text."""
+    trusting = Origins([], ["capacitor://localhost"])
+
+    assert trusting.by_origin(request(origin=origin)) is FOREIGN
+    assert trusting.by_fetch_site(request(sec_fetch_site="cross-site", origin=origin)) is FOREIGN
+
+
+def test_an_app_shell_is_no_origin_of_the_site() -> None:
+    """``public_origins`` are those under which browsers reach it."""
+    with pytest.raises(ConfigError, match="public_origins must hold full origins"):
+        Origins(["capacitor://localhost"], [])
 
 
 def test_the_own_origin_has_no_wildcard() -> None:

@@ -50,7 +50,8 @@ class CSRFMiddleware(Wrapper):
     Args:
         app: Any WSGI application. Its attributes stay reachable through the middleware.
         trusted_origins: Other origins whose pages may send requests, with a token all the same: full ones such as
-            ``"https://shop.example.com"``, or ``"https://*.example.com"`` for every host below ``example.com``.
+            ``"https://shop.example.com"``, or ``"https://*.example.com"`` for every host below ``example.com``. Also
+            those of app shells and browser extensions: ``"capacitor://localhost"``, ``"chrome-extension://…"``.
         public_origins: The origins that this site has for browsers. Default: scheme and ``Host`` of the request.
         exempt: What is not checked: ``"/hooks/pay"`` that path alone, ``"/hooks/"`` it and all below it,
             ``"POST /hooks/pay"`` that method only; from the server's root, ``SCRIPT_NAME`` included. A path that

@@ -18,6 +18,11 @@ _ORIGIN = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|[0-9a-z_-]+(?:\.[0-9a-z_-]+)*\.?)(?::(?P<port>[0-9]{1,5}))?",
     re.ASCII | re.IGNORECASE,
 )
+# What the web view of an app shell or a browser extension sends: "capacitor://localhost". Compared as it stands, since
+# how such an origin is spelled is up to its program. The schemes left out are those of no page that sends an Origin.
+_APP_ORIGIN = re.compile(
+    r"(?!(?:https?|wss?|ftp|file):)[a-z][a-z0-9+.-]*://[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)*(?::[0-9]{1,5})?", re.ASCII
+)
 _REFERER = re.compile(rf"(?P<origin>{_ORIGIN.pattern})(?:[/?#][\x21-\x7e]*)?", re.ASCII | re.IGNORECASE)
 _WILDCARD = re.compile(r"(?P<scheme>https?://)\*(?=\.[^.]+\.[^.])", re.ASCII | re.IGNORECASE)
 
@@ -39,19 +44,23 @@ class Origins:
 
     Args:
         public: The site's own origins; none: the one that the request itself was sent to.
-        trusted: Other origins; ``https://*.example.com`` is every host below ``example.com``.
+        trusted: Other origins; ``https://*.example.com`` is every host below ``example.com``. Also those of app shells
+            and browser extensions, such as ``capacitor://localhost``, one by one.
 
     Raises:
         ConfigError: One of them is not a full origin.
     """
 
-    __slots__ = ("_public", "_trusted", "_wildcards")
+    __slots__ = ("_apps", "_public", "_trusted", "_wildcards")
 
     def __init__(self, public: Sequence[str], trusted: Sequence[str]) -> None:
         self._public = frozenset(_checked("public_origins", origin) for origin in public)
         wildcards = [origin for origin in trusted if isinstance(origin, str) and "*" in origin]
         self._wildcards = tuple(map(_checked_wildcard, wildcards))
-        self._trusted = frozenset(_checked("trusted_origins", origin) for origin in trusted if origin not in wildcards)
+        apps = [origin for origin in trusted if isinstance(origin, str) and _APP_ORIGIN.fullmatch(origin)]
+        others = [origin for origin in trusted if origin not in [*wildcards, *apps]]
+        self._apps = frozenset(apps)
+        self._trusted = self._apps.union(_checked("trusted_origins", origin) for origin in others)
 
     def by_fetch_site(self, environ: "WSGIEnvironment") -> Source:
         """Return what ``Sec-Fetch-Site`` says (W3C Fetch Metadata)."""
@@ -61,13 +70,13 @@ class Origins:
         # "none" is the user: the address bar, a bookmark.
         is_ours = site in ("same-origin", "none")
         # Servers join a header that came twice. Any other value, known or not, needs a reason to be trusted.
-        is_trusted = "," not in site and self._is_trusted(normalised_origin(environ.get("HTTP_ORIGIN", "")))
+        is_trusted = "," not in site and self._is_trusted(self._read(environ.get("HTTP_ORIGIN", "")))
         return Source.OURS if is_ours or is_trusted else Source.FOREIGN
 
     def by_origin(self, environ: "WSGIEnvironment") -> Source:
         """Return what ``Origin`` says (RFC 6454). What is there but names no origin, as ``null``, is foreign."""
         origin = environ.get("HTTP_ORIGIN")
-        return Source.UNKNOWN if origin is None else self._source(normalised_origin(origin), environ)
+        return Source.UNKNOWN if origin is None else self._source(self._read(origin), environ)
 
     def by_referer(self, environ: "WSGIEnvironment") -> Source:
         """Return what ``Referer`` says, for requests without ``Origin``."""
@@ -76,6 +85,10 @@ class Origins:
             return Source.UNKNOWN
         found = _REFERER.fullmatch(referer)
         return self._source(found and normalised_origin(found["origin"]), environ)
+
+    def _read(self, origin: str) -> str | None:
+        """Return *origin* as it is compared, or ``None`` if it cannot be one of ours."""
+        return origin if origin in self._apps else normalised_origin(origin)
 
     def _source(self, origin: str | None, environ: "WSGIEnvironment") -> Source:
         is_ours = origin is not None and (origin in self._own(environ) or self._is_trusted(origin))
@@ -114,7 +127,8 @@ def _checked(option: str, text: object) -> str:
     if origin is None:
         raise ConfigError(
             f"{option} must hold full origins such as 'https://shop.example.com' or 'http://localhost:8000', without a "
-            f"path; in trusted_origins also 'https://*.example.com'. Got {text!r}."
+            "path; in trusted_origins also 'https://*.example.com', and app shells such as 'capacitor://localhost'. "
+            f"Got {text!r}."
         )
     return origin
 
