@@ -47,7 +47,8 @@ class SessionMiddleware(Wrapper):
     """Gives *app* a session in ``environ["session"]``, safe by default and free when it is not used.
 
     Args:
-        app: Any WSGI application. Its attributes stay reachable through the middleware.
+        app: Any WSGI application. Its attributes stay reachable through the middleware, but for those that would serve
+            or test it without (Flask's ``run``, ``test_client``, ``wsgi_app``).
         store: A store, or its URL (see :func:`~wsgi_session.stores.store_from_url`). Default: the URL in the
             environment variable ``WSGI_SESSION_STORE``, else ``sqlite:///wsgi-session.sqlite3``.
         secret: Signs the cookies: one secret or up to five, newest first, each at least 32 bytes. A list, or a text
