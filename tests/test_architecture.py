@@ -30,7 +30,7 @@ FLOORS = """
 1  token  lifetime  cookie  codec  record  merge  plan  headers  events  wrapper
 1  stores/breaker  stores/redis/driver  stores/sql/command  stores/sql/engine
 1  csrf/token  csrf/origin  csrf/exempt  csrf/form
-0  errors
+0  errors  moment
 """
 FLOOR_OF = {room: int(floor) for floor, *rooms in map(str.split, FLOORS.strip().splitlines()) for room in rooms}
 
@@ -45,6 +45,7 @@ DOORS = {
     "itsdangerous": {"token"},
     "secrets": {"token", "csrf/token"},
     "werkzeug": {"cookie", "csrf/form"},
+    "markupsafe": {"codec"},
     "msgspec": {"codec"},
     "sqlite3": {"stores/sqlite"},
     "redis": {"stores/redis/driver"},

@@ -6,21 +6,27 @@ JSON, with the types that JSON lacks written as a single-entry object whose key 
 
 A dict that JSON cannot carry as it is (``int`` keys, or one that would read like such an object) is written as its
 items: ``{"$dict": [[1, "one"]]}``. Nothing is ever unpickled (CVE-2013-7489, CVE-2021-33026).
+
+A subclass of a carried type is refused, however harmless it looks: a ``MultiDict`` hides values from ``items()``, a
+``defaultdict`` has no default any more when it is read back, a ``Timestamp`` has more digits than a ``datetime``.
 """
 
 import base64
 import dataclasses
 import enum
 import math
-from collections.abc import Callable, Mapping
-from datetime import date, datetime, time, timedelta
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, Final, Protocol, TypeVar, runtime_checkable
-from uuid import UUID
+from gc import get_referents
+from typing import Any, Final, Protocol, TypeGuard, TypeVar, runtime_checkable
+from uuid import UUID, SafeUUID
 
 import msgspec
 
 from .errors import EncodeError, SessionTooLarge
+from .moment import moment_from_json, moment_to_json
 
 __all__ = ["Codec", "JSONCodec"]
 
@@ -56,8 +62,9 @@ class JSONCodec:
     """JSON by msgspec, with an exact round trip for more types than JSON has.
 
     Carries ``None bool int float str list dict`` and ``datetime date time timedelta Decimal UUID bytes tuple set
-    frozenset``, and dicts whose keys are ``str`` or ``int``. Dataclasses, Structs, attrs classes and enums are stored
-    by value, as plain data; a subclass of a carried type as that type. At most 64 KiB and 32 levels.
+    frozenset``, ``markupsafe.Markup``, and dicts whose keys are ``str`` or ``int``. Dataclasses, Structs, attrs classes
+    and enums are stored by value, as plain data; any other subclass of a carried type is refused. At most 64 KiB and
+    32 levels.
     """
 
     __slots__ = ()
@@ -79,7 +86,8 @@ class JSONCodec:
                 name = key if type(key) is str else _checked_key(key)
                 tree[name] = value if type(value) in _AS_IS else _to_json(value, 1)
             except _Unfit as unfit:
-                raise EncodeError(f"{_where([key, *reversed(unfit.path)])} {unfit.reason}") from None
+                path = [key, *reversed(unfit.path)]
+                raise EncodeError(f"{_where(path)} {unfit.reason}{_remedy(unfit, path[-1])}") from None
         try:
             payload = msgspec.json.encode(tree)
         except UnicodeEncodeError:
@@ -108,19 +116,46 @@ class JSONCodec:
 
 
 def _plain_json(data: Mapping[str, Any]) -> bytes | None:
-    """Return *data* as JSON if that alone says all of it, as of most sessions; else ``None``.
-
-    What reads back equal was JSON's own all the way down: a tuple would read back as a list, a date as text.
-    """
+    """Return *data* as JSON if that alone says all of it, as of most sessions; else ``None``."""
     try:
         payload = msgspec.json.encode(data)
-        if not _is_untagged(payload):
-            return None
-        read_back = msgspec.json.decode(payload)
-        is_plain = read_back == data and _is_shallow(read_back, payload)
+        is_plain = len(payload) <= MAX_DATA_BYTES and _is_untagged(payload) and _is_json(data, payload)
     except Exception:  # noqa: BLE001  whatever cannot be carried, the other way says what and where
         return None
     return payload if is_plain else None
+
+
+def _is_json(data: Any, payload: bytes) -> bool:
+    """Return whether *data*, written as *payload*, is of JSON's own types all the way down, and not too deep.
+
+    msgspec writes more than it reads back: a tuple as a list, a date as text, a subclass as what it is one of, NaN as
+    ``null``. So the types of all values are looked at, one level at a time.
+    """
+    containers = [data]
+    for _ in range(MAX_DEPTH + 1):
+        # In one call: all items, and the keys of each dict that ever had one that is no plain ``str``.
+        items = get_referents(*containers)
+        kinds = {*map(type, items)}
+        if not kinds <= _JSON:
+            return False
+        if len(items) != sum(map(len, containers)) and not all(map(_has_text_keys, containers)):
+            return False
+        if float in kinds and b"null" in payload and not all(map(math.isfinite, _of_kind(float, items))):
+            return False
+        if int in kinds and len(payload) > _MAX_INT_DIGITS and any(map(_is_endless, _of_kind(int, items))):
+            return False
+        if kinds.isdisjoint(_JSON_CONTAINERS):
+            return type(data) is dict
+        containers = [item for item in items if type(item) in _JSON_CONTAINERS]
+    return False
+
+
+def _of_kind(kind: type[T], items: list[Any]) -> Iterator[T]:
+    return (item for item in items if type(item) is kind)
+
+
+def _has_text_keys(container: dict[Any, Any] | list[Any]) -> bool:
+    return type(container) is list or {*map(type, container)} == {str}
 
 
 def _is_untagged(payload: bytes) -> bool:
@@ -161,7 +196,7 @@ def as_stored(codec: Codec, key: str, value: Any) -> Any:
         payload = codec.encode({key: value})
     except SessionTooLarge:
         return value  # judged at commit, over all values together
-    if isinstance(value, list | dict | set | tuple):
+    if type(value) in _CONTAINERS:
         return value
     data = codec.decode(payload)
     return value if data is None else data[key]
@@ -182,34 +217,45 @@ def convert(value: Any, kind: type[T], default: Any) -> Any:
 
 def copied(value: Any) -> Any:
     """Return *value* as the next request reads it: with containers of its own, and objects by value."""
-    if isinstance(value, dict):
+    kind = type(value)
+    if kind is dict:
         return {key: copied(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [copied(item) for item in value]
-    if isinstance(value, tuple):
-        return tuple(copied(item) for item in value)
-    if isinstance(value, set):
+    if kind is list or kind is tuple:
+        return kind(map(copied, value))
+    if kind is set:
         return set(value)
     if isinstance(value, enum.Enum):
         return copied(value.value)
-    fields = None if type(value) in _WRITERS else _fields(value)
+    fields = None if kind in _WRITERS else _fields(value)
     return value if fields is None else copied(fields)
 
 
 class _Unfit(Exception):
     """A value that cannot be carried; each container on the way out adds where it held it."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, remedy: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
+        self.remedy = remedy
         self.path: list[object] = []
+
+
+def _remedy(unfit: _Unfit, key: object) -> str:
+    """Return what to store instead, as one would write it for a variable that is called as its *key*."""
+    name = key if isinstance(key, str) and key.isidentifier() else "value"
+    return unfit.remedy and f"; store {unfit.remedy.format(name)}"
 
 
 def _checked_key(key: object) -> str:
     # JSON would silently turn 1 into "1" and True into "true".
-    if not isinstance(key, str):
+    if not _is_text(key):
         raise EncodeError(f"session[{key!r}]: the key is of type {type(key).__name__}, keys of a session are str")
     return str.__str__(key)
+
+
+def _is_text(key: object) -> TypeGuard[str]:
+    # An enum is stored by value, as everywhere. Another subclass may even compare in its own way.
+    return type(key) is str or (isinstance(key, str) and isinstance(key, enum.Enum))
 
 
 def _is_plain_value(key: str, value: Any) -> bool:
@@ -219,12 +265,12 @@ def _is_plain_value(key: str, value: Any) -> bool:
     kind = type(value)
     if kind is str:
         return bool(value.isascii())
-    return kind is bool or value is None or (kind is int and value.bit_length() <= _MAX_INT_BITS)
+    return kind is bool or value is None or (kind is int and not _is_endless(value))
 
 
 def _where(path: list[Any]) -> str:
     # A number of thousands of digits has no repr.
-    is_short = (not isinstance(step, int) or step.bit_length() <= _MAX_INT_BITS for step in path)
+    is_short = (not (isinstance(step, int) and _is_endless(step)) for step in path)
     return "session" + "".join(f"[{step!r}]" if short else "[…]" for step, short in zip(path, is_short, strict=True))
 
 
@@ -267,18 +313,38 @@ def _to_json(value: Any, depth: int) -> Any:
 def _other_to_json(value: Any, depth: int) -> Any:
     if isinstance(value, enum.Enum):
         return _to_json(value.value, depth)
-    for base in type(value).__mro__[1:]:
-        if base in _BASE_OF:
-            return _to_json(_BASE_OF[base](value), depth)
-        if base in _WRITERS:
+    kind = type(value)
+    if kind is getattr(sys.modules.get("markupsafe"), "Markup", None):
+        return {"$markup": str.__str__(value)}
+    for base in kind.__mro__[1:]:
+        if base in _WRITERS or base is str:
+            if not _stands_in(value, base):
+                raise _Unfit(
+                    f"is of type {kind.__name__}, which would read back as a plain {base.__name__}",
+                    remedy=_remedy_for(value, base),
+                )
             return _WRITERS[base](value, depth)
     try:
         fields = _fields(value)
     except AttributeError:
-        raise _Unfit(f"is of type {type(value).__name__}, of which a field was never set") from None
+        raise _Unfit(f"is of type {kind.__name__}, of which a field was never set") from None
     if fields is None:
-        raise _Unfit(f"is of type {type(value).__name__}, which cannot be stored (see the docs on values)")
+        raise _Unfit(f"is of type {kind.__name__}, which cannot be stored (see the docs on values)")
     return _to_json(fields, depth)
+
+
+def _stands_in(value: Any, base: type) -> bool:
+    """Return whether *value* is of a class that takes every *base* for one of its own, as freezegun's for a test."""
+    return base in _STOOD_IN and isinstance(_STOOD_IN[base], type(value)) and not getattr(value, "__dict__", None)
+
+
+def _remedy_for(value: Any, base: type) -> str:
+    kind = type(value)  # asked in place of the value, which may have a ``__getattr__``
+    if base is dict and hasattr(kind, "getlist"):
+        return "{0}.to_dict(flat=False)" if hasattr(kind, "to_dict") else "dict({0}.lists())"
+    if base is str and hasattr(kind, "__html__"):
+        return "markupsafe.Markup({0})"
+    return _REMEDIES.get(base, base.__name__ + "({0})")
 
 
 def _fields(value: Any) -> dict[str, Any] | list[Any] | None:
@@ -303,16 +369,20 @@ def _fields(value: Any) -> dict[str, Any] | list[Any] | None:
 
 
 def _write_int(value: int, _depth: int) -> int:
-    # Python refuses to read numbers of more than 4300 digits (CVE-2020-10735).
-    if value.bit_length() > _MAX_INT_BITS:
-        raise _Unfit("is a number of more than 3900 digits")
+    if _is_endless(value):
+        raise _Unfit(f"is a number of more than {_MAX_INT_DIGITS} digits")
     return value
+
+
+def _is_endless(value: int) -> bool:
+    # Python refuses to read numbers of more than 4300 digits (CVE-2020-10735).
+    return value.bit_length() > _MAX_INT_BITS
 
 
 def _write_float(value: float, _depth: int) -> float:
     if not math.isfinite(value):
         raise _Unfit("is NaN or infinite, which JSON cannot carry")
-    return float.__float__(value)
+    return value
 
 
 def _check_nesting(depth: int) -> None:
@@ -338,20 +408,27 @@ def _write_dict(values: dict[Any, Any], depth: int) -> dict[str, Any]:
     is_object = True
     for key, value in values.items():
         try:
+            name = key
             if type(key) is not str:
-                if isinstance(key, str):
-                    key = str.__str__(key)
-                elif isinstance(key, int) and not isinstance(key, bool):
-                    key, is_object = _write_int(int(key), depth), False
-                else:
-                    raise _Unfit(f"is under a key of type {type(key).__name__}; keys are str or int")
-            written[key] = value if type(value) in _AS_IS else _to_json(value, depth + 1)
+                name = _key_to_json(key)
+                is_object = is_object and type(name) is str
+            written[name] = value if type(value) in _AS_IS else _to_json(value, depth + 1)
         except _Unfit as unfit:
             unfit.path.append(key)
             raise
+    if len(written) != len(values):
+        raise _Unfit("is a dict of which two keys are stored as the same")
     if is_object and not (len(written) == 1 and next(iter(written)).startswith("$")):
         return written
     return {"$dict": [[key, value] for key, value in written.items()]}
+
+
+def _key_to_json(key: Any) -> str | int:
+    if _is_text(key):
+        return str.__str__(key)
+    if type(key) is int or (isinstance(key, int) and isinstance(key, enum.Enum)):
+        return _write_int(int.__int__(key), 0)
+    raise _Unfit(f"is under a key of type {type(key).__name__}; keys are str or int")
 
 
 def _write_set(values: Any, depth: int, tag: str) -> dict[str, Any]:
@@ -368,32 +445,31 @@ def _write_set(values: Any, depth: int, tag: str) -> dict[str, Any]:
         raise _Unfit("holds text with a lone surrogate, which UTF-8 cannot carry") from None
 
 
-def _write_time(value: time, _depth: int) -> dict[str, str]:
-    if value.tzinfo is not None and value.utcoffset() is None:
-        raise _Unfit("is a time in a zone whose offset depends on the date; store a datetime")
-    _check_offset(value.utcoffset())
-    return {"$time": time.isoformat(value)}
-
-
-def _write_datetime(value: datetime, _depth: int) -> dict[str, str]:
-    _check_offset(value.utcoffset())
-    return {"$datetime": datetime.isoformat(value)}
-
-
-def _check_offset(offset: timedelta | None) -> None:
-    if offset and abs(offset) < timedelta(seconds=1):
-        raise _Unfit("is less than a second off UTC, which Python reads back as UTC")
+def _write_moment(value: datetime | time, tag: str) -> dict[str, Any]:
+    try:
+        return {tag: moment_to_json(value)}
+    except ValueError as error:
+        raise _Unfit(str(error)) from None
 
 
 def _write_timedelta(value: timedelta, _depth: int) -> dict[str, list[int]]:
-    parts = (timedelta.days, timedelta.seconds, timedelta.microseconds)
-    return {"$timedelta": [part.__get__(value) for part in parts]}
+    return {"$timedelta": [value.days, value.seconds, value.microseconds]}
 
 
 def _write_decimal(value: Decimal, _depth: int) -> dict[str, str]:
     if not value.is_finite():
         raise _Unfit("is NaN or infinite, which JSON cannot carry")
-    return {"$decimal": Decimal.__str__(value)}
+    return {"$decimal": str(value)}
+
+
+def _write_uuid(value: UUID, _depth: int) -> dict[str, Any]:
+    # How it was made, of which equality knows nothing.
+    safety: object = value.is_safe
+    if safety is SafeUUID.unknown:
+        return {"$uuid": str(value)}
+    if not isinstance(safety, SafeUUID):
+        raise _Unfit("is a UUID whose is_safe is no SafeUUID")
+    return {"$uuid": [str(value), safety.value]}
 
 
 _Writer = Callable[[Any, int], Any]
@@ -401,8 +477,10 @@ _Writer = Callable[[Any, int], Any]
 _AS_IS: Final = frozenset({str, bool, type(None)})
 
 _MAX_INT_BITS: Final = 13_000
+_MAX_INT_DIGITS: Final = 3900
 
-# Written by the methods of the types themselves: a subclass may have methods of its own, which nobody could read back.
+_JSON_CONTAINERS: Final = frozenset({dict, list})
+_JSON: Final = _AS_IS | _JSON_CONTAINERS | {int, float}
 
 _WRITERS: Final[dict[type, _Writer]] = {
     int: _write_int,
@@ -413,15 +491,27 @@ _WRITERS: Final[dict[type, _Writer]] = {
     set: lambda value, depth: _write_set(value, depth, "$set"),
     frozenset: lambda value, depth: _write_set(value, depth, "$frozenset"),
     bytes: lambda value, _depth: {"$bytes": base64.b64encode(value).decode("ascii")},
-    datetime: _write_datetime,
+    datetime: lambda value, _depth: _write_moment(value, "$datetime"),
     date: lambda value, _depth: {"$date": date.isoformat(value)},
-    time: _write_time,
+    time: lambda value, _depth: _write_moment(value, "$time"),
     timedelta: _write_timedelta,
     Decimal: _write_decimal,
-    UUID: lambda value, _depth: {"$uuid": UUID.__str__(value)},
+    UUID: _write_uuid,
 }
 
-_BASE_OF: Final[dict[type, Callable[[Any], Any]]] = {str: str.__str__, int: int.__int__}
+_CONTAINERS: Final = frozenset({list, dict, set, tuple})
+
+_STOOD_IN: Final[dict[type, object]] = {date: date.min, datetime: datetime(1970, 1, 1, tzinfo=UTC)}
+
+# What makes of a subclass the type itself, where calling the type does not.
+_REMEDIES: Final[dict[type, str]] = {
+    str: "str.__str__({0})",
+    datetime: "datetime.fromisoformat({0}.isoformat())",
+    date: "date({0}.year, {0}.month, {0}.day)",
+    time: "time.fromisoformat({0}.isoformat())",
+    timedelta: "timedelta({0}.days, {0}.seconds, {0}.microseconds)",
+    UUID: "UUID(int={0}.int)",
+}
 
 _IMMUTABLE: Final = (str, int, float, type(None), bytes, datetime, date, time, timedelta, Decimal, UUID, frozenset)
 
@@ -480,6 +570,16 @@ def _read_timedelta(days: Any, seconds: Any, microseconds: Any) -> timedelta:
     return timedelta(days=_of(int, days), seconds=_of(int, seconds), microseconds=_of(int, microseconds))
 
 
+def _read_uuid(text: Any, safety: Any) -> UUID:
+    return UUID(text, is_safe=SafeUUID(safety))
+
+
+def _read_markup(text: str) -> str:
+    from markupsafe import Markup  # not before somebody stored one
+
+    return Markup(text)  # noqa: S704  it was one when it was stored
+
+
 def _check_depth(depth: int) -> None:
     if depth > MAX_DEPTH:
         raise ValueError("nested too deeply")
@@ -498,10 +598,11 @@ _READERS: Final[dict[str, Callable[[Any, int], Any]]] = {
     "$set": lambda content, depth: set(_read_items(content, depth)),
     "$frozenset": lambda content, depth: frozenset(_read_items(content, depth)),
     "$bytes": lambda content, _depth: base64.b64decode(content, validate=True),
-    "$datetime": lambda content, _depth: datetime.fromisoformat(content),
+    "$datetime": lambda content, _depth: moment_from_json(datetime, content),
     "$date": lambda content, _depth: date.fromisoformat(content),
-    "$time": lambda content, _depth: time.fromisoformat(content),
+    "$time": lambda content, _depth: moment_from_json(time, content),
     "$timedelta": lambda content, _depth: _read_timedelta(*_of(list, content)),
     "$decimal": _read_decimal,
-    "$uuid": lambda content, _depth: UUID(content),
+    "$uuid": lambda content, _depth: _read_uuid(*content) if isinstance(content, list) else UUID(content),
+    "$markup": lambda content, _depth: _read_markup(_of(str, content)),
 }

@@ -1,6 +1,7 @@
 """Where sessions are kept, what happens when that fails, and what values survive the way there and back."""
 
 import logging
+import re
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,11 +10,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from client import OTHER_SECRET, SECRET
 from markupsafe import Markup
 from visitor import Visitor, visitor_of
+from werkzeug.datastructures import MultiDict
 
 from wsgi_session import Cookie, CookieRejected, Record, Session, SessionMiddleware
 from wsgi_session.errors import ConfigError, EncodeError, NotSupported, SessionTooLarge, StoreUnavailable
@@ -316,12 +319,43 @@ def test_row_152_values_come_back_as_they_were(visitor: Visitor, value: Any) -> 
     assert repr(read) == repr(value)
 
 
-def test_row_152_marked_up_text_comes_back_as_text(visitor: Visitor) -> None:
-    """A subclass is stored as the type it is one of, in this request already: nothing claims to be safe HTML later."""
-    now = visitor.visit(lambda session: (session.set("html", Markup("<b>")), type(session["html"]))[1]).value
+def test_row_152_marked_up_text_stays_marked_up(visitor: Visitor) -> None:
+    """Text that is safe HTML is so in the next request; other text is not."""
+    visitor.visit(lambda session: session.update(html=Markup("<b>"), text="<b>", nested=[Markup("<i>")]))
 
-    assert now is str
-    assert type(visitor.read()["html"]) is str
+    read = visitor.read()
+
+    assert (type(read["html"]), type(read["text"]), type(read["nested"][0])) == (Markup, str, Markup)
+    assert read == {"html": "<b>", "text": "<b>", "nested": ["<i>"]}
+
+
+@pytest.mark.parametrize("beside", [{}, {"since": date(2026, 1, 31)}], ids=["alone", "beside a date"])
+def test_row_152_a_form_with_several_values_is_refused(visitor: Visitor, beside: dict[str, Any]) -> None:
+    """A dict that shows only the first of its values must not lose the others, whatever lies beside it."""
+    form = MultiDict([("size", "S"), ("size", "L")])
+
+    def store(session: Session) -> None:
+        session.update(beside)
+        with pytest.raises(EncodeError, match=re.escape("store form.to_dict(flat=False)")):
+            session["form"] = form
+        session["form"] = form.to_dict(flat=False)
+
+    visitor.visit(store)
+
+    assert visitor.read() == {**beside, "form": {"size": ["S", "L"]}}
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+def test_row_152_a_time_that_happens_twice_is_not_an_hour_off(visitor: Visitor, fold: int) -> None:
+    """Naive or in its zone: half past two stays the one of the two that it was."""
+    naive = datetime(2026, 10, 25, 2, 30, fold=fold)  # noqa: DTZ001
+    berlin = ZoneInfo("Europe/Berlin")
+    visitor.visit(lambda session: session.update(naive=naive, aware=naive.replace(tzinfo=berlin)))
+
+    read = visitor.read()
+
+    assert read["naive"].replace(tzinfo=berlin).utcoffset() == timedelta(hours=2 - fold)
+    assert (read["aware"].tzinfo, read["aware"].fold) == (berlin, fold)
 
 
 UNFIT = [
