@@ -1,6 +1,7 @@
 """The command line: what each command prints where, and what it says when it cannot."""
 
 import errno
+import importlib.util
 import os
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from click.testing import CliRunner, Result
 
 import wsgi_session
 from wsgi_session.cli.commands import cli
+from wsgi_session.cli.keygen import COMMANDS, KEYGEN_HELP, run_without_extras
 from wsgi_session.token import TokenSigner
 
 WEAK_SECRET = "too-short-to-be-a-secret"
@@ -102,7 +104,7 @@ def test_the_package_is_a_command() -> None:
 @pytest.mark.parametrize(
     ("missing", "command", "extra"),
     [
-        pytest.param("click", "keygen", "cli", id="click"),
+        pytest.param("click", "ddl", "cli", id="click"),
         pytest.param("gunicorn", "demo", "demo", id="gunicorn"),
         pytest.param("jinja2", "demo", "demo", id="jinja2"),
         pytest.param("rich", "demo", "demo", id="rich"),
@@ -120,7 +122,95 @@ def test_a_missing_extra_is_named_with_its_remedy(missing: str, command: str, ex
     assert f'python -m pip install ".[{extra}]"' in result.stderr
     assert f"wsgi-session[{extra}]" in result.stderr
     assert "Traceback" not in result.stderr
-    assert ("secrets.token_urlsafe(32)" in result.stderr) == (command == "keygen")
+
+
+@pytest.fixture(scope="module")
+def core_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place with the package and what it cannot do without, as ``pip install .`` makes it: no extra is there."""
+    place = tmp_path_factory.mktemp("core")
+    for name in ("wsgi_session", "werkzeug", "itsdangerous", "msgspec", "markupsafe"):
+        source = Path(str(importlib.util.find_spec(name).origin)).parent  # type: ignore[union-attr]
+        (place / name).symlink_to(source, target_is_directory=True)
+    return place
+
+
+def run_core(core_alone: Path, command: str) -> "subprocess.CompletedProcess[str]":
+    """Run *command* in a shell that knows ``wsgi-session`` as it is installed without extras."""
+    program = core_alone / "wsgi-session"
+    program.write_text(f"#!{sys.executable} -S\nfrom wsgi_session.cli import main\nmain()\n")
+    program.chmod(0o700)
+    environment = {"PATH": f"{core_alone}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": f"{core_alone}"}
+    return subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=False)
+
+
+def test_without_extras_keygen_makes_a_secret(core_alone: Path) -> None:
+    """The line of the README never exports an empty secret."""
+    result = run_core(core_alone, 'export WSGI_SESSION_SECRET="$(wsgi-session keygen)"; echo "$WSGI_SESSION_SECRET"')
+
+    assert TokenSigner(result.stdout.removesuffix("\n"), purpose="session")
+    assert result.stderr == run("keygen").stderr
+
+
+@pytest.mark.parametrize("arguments", ["", "-h", "--help"])
+def test_without_extras_help_names_every_command(core_alone: Path, arguments: str) -> None:
+    """With what each one does, and whether it needs an extra."""
+    result = run_core(core_alone, f"wsgi-session {arguments}")
+
+    assert result.returncode == 0
+    assert [f"  {name:<8}{text}" for name, text in COMMANDS.items()] == [
+        line.removesuffix(" Needs an extra.") for line in result.stdout.splitlines()[-len(COMMANDS) :]
+    ]
+
+
+def test_without_extras_the_help_of_keygen_prints_no_secret(core_alone: Path) -> None:
+    """It is the same text as with them."""
+    result = run_core(core_alone, "wsgi-session keygen --help")
+
+    assert result.returncode == 0
+    assert result.stdout == f"Usage: wsgi-session keygen\n\n{KEYGEN_HELP}\n"
+    assert " ".join(run("keygen", "--help").stdout.split()).startswith(
+        f"Usage: wsgi-session keygen [OPTIONS] {KEYGEN_HELP}"
+    )
+
+
+def test_without_extras_the_version_is_the_packages(core_alone: Path) -> None:
+    """Word for word as with them."""
+    assert run_core(core_alone, "wsgi-session --version").stdout == run("--version").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param([], "Usage: wsgi-session COMMAND", id="nothing"),
+        pytest.param(["--help"], "Usage: wsgi-session COMMAND", id="help"),
+        pytest.param(["keygen", "-h"], KEYGEN_HELP, id="help of keygen"),
+        pytest.param(["--version"], wsgi_session.__version__, id="version"),
+        pytest.param(["ddl"], None, id="what needs an extra"),
+    ],
+)
+def test_what_needs_no_extra(arguments: list[str], said: str | None, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever asks for something else is told that it was not done."""
+    assert run_without_extras(arguments) == (said is not None)
+    assert (said or "") in capsys.readouterr().out
+
+
+def test_without_click_a_secret_is_no_failure() -> None:
+    """The status is 0, and standard output the secret alone."""
+    result = run_process(
+        "-c", "import sys; sys.modules['click'] = None; from wsgi_session.cli import main; main()", "keygen"
+    )
+
+    assert (result.returncode, len(result.stdout)) == (0, 44)
+
+
+@pytest.mark.parametrize("command", ["ddl postgresql", "demo", "nonsense", "keygen --nonsense"])
+def test_without_extras_every_other_command_names_the_extra(core_alone: Path, command: str) -> None:
+    """It fails, with the remedy and nothing on standard output."""
+    result = run_core(core_alone, f"wsgi-session {command}")
+
+    assert (result.returncode, result.stdout) == (1, "")
+    assert 'python -m pip install ".[cli]"' in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_a_module_that_no_extra_has_is_no_missing_extra() -> None:

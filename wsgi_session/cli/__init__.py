@@ -3,6 +3,8 @@
 import sys
 from typing import Final
 
+from .keygen import run_without_extras
+
 __all__ = ["main"]
 
 _EXTRA_OF: Final = {
@@ -11,8 +13,6 @@ _EXTRA_OF: Final = {
     "jinja2": "demo",
     "rich": "demo",
 }
-
-_KEYGEN: Final = "To make a secret without it: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
 
 
 def main() -> None:
@@ -25,12 +25,12 @@ def main() -> None:
         extra = _EXTRA_OF.get(str(missing.name).partition(".")[0])
         if extra is None:
             raise
+        if extra == "cli" and run_without_extras(sys.argv[1:]):
+            sys.exit(0)
         print(
             f"wsgi-session: this needs {missing.name}, which comes with the extra [{extra}]. In a checkout:\n"
             f'    python -m pip install ".[{extra}]"\n'
             f'elsewhere, add it to the name that was installed: "wsgi-session[{extra}]".',
             file=sys.stderr,
         )
-        if extra == "cli":
-            print(_KEYGEN, file=sys.stderr)
         sys.exit(1)

@@ -9,15 +9,9 @@ from .. import __version__
 from ..errors import ConfigError
 from ..stores import MemoryStore, Store, ddl, store_from_url
 from ..token import TokenSigner, make_token
+from .keygen import COMMANDS, KEYGEN_HELP, print_secret
 
 __all__ = ["cli"]
-
-_KEYGEN_HINT = """\
-Keep it out of the code, and the same for every process:
-    export WSGI_SESSION_SECRET='the secret'
-To roll it without ending a session, newest first, separated by a space:
-    1. WSGI_SESSION_SECRET='old new'   until every process can verify the new one,
-    2. WSGI_SESSION_SECRET='new old'   signs with it; the old one goes once its sessions have ended."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -26,14 +20,10 @@ def cli() -> None:
     """Sessions for any WSGI application."""
 
 
-@cli.command(short_help="Print a new secret.")
-def keygen() -> None:
-    """Print a new secret (256 random bits), and on standard error how to use and to roll it."""
-    click.echo(make_token())
-    click.echo(_KEYGEN_HINT, err=True)
+cli.command("keygen", short_help=COMMANDS["keygen"], help=KEYGEN_HELP)(print_secret)
 
 
-@cli.command("ddl", short_help="Print the SQL that makes the tables of an SQLStore.")
+@cli.command("ddl", short_help=COMMANDS["ddl"])
 @click.argument("database")
 @click.option("--table", default="wsgi_sessions", show_default=True, help="Name of the table.")
 def print_ddl(database: str, table: str) -> None:
@@ -48,7 +38,7 @@ def print_ddl(database: str, table: str) -> None:
         raise click.ClickException(str(error)) from None
 
 
-@cli.command(short_help="Serve a small site that shows what a session does.")
+@cli.command(short_help=COMMANDS["demo"])
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port to listen on; 0: any."

@@ -1,0 +1,50 @@
+"""What the command line does without any extra: print a secret, and say what commands there are."""
+
+import sys
+from typing import Final
+
+from .. import __version__
+from ..token import make_token
+
+__all__ = ["COMMANDS", "KEYGEN_HELP", "print_secret", "run_without_extras"]
+
+COMMANDS: Final = {
+    "ddl": "Print the SQL that makes the tables of an SQLStore.",
+    "demo": "Serve a small site that shows what a session does.",
+    "keygen": "Print a new secret.",
+}
+
+KEYGEN_HELP: Final = "Print a new secret (256 random bits), and on standard error how to use and to roll it."
+
+_KEYGEN_HINT: Final = """\
+Keep it out of the code, and the same for every process:
+    export WSGI_SESSION_SECRET='the secret'
+To roll it without ending a session, newest first, separated by a space:
+    1. WSGI_SESSION_SECRET='old new'   until every process can verify the new one,
+    2. WSGI_SESSION_SECRET='new old'   signs with it; the old one goes once its sessions have ended."""
+
+_HELP: Final = "Usage: wsgi-session COMMAND\n\nSessions for any WSGI application.\n\nCommands:\n" + "".join(
+    f"  {name:<8}{text}{'' if name == 'keygen' else ' Needs an extra.'}\n" for name, text in COMMANDS.items()
+)
+
+
+def print_secret() -> None:
+    """Print a new secret on standard output, and on standard error how to use it."""
+    print(make_token())
+    print(_KEYGEN_HINT, file=sys.stderr)
+
+
+def run_without_extras(arguments: list[str]) -> bool:
+    """Do what *arguments* ask for, and return whether it could be done."""
+    match arguments:
+        case ["keygen"]:
+            print_secret()
+        case ["keygen", "-h" | "--help"]:
+            print(f"Usage: wsgi-session keygen\n\n{KEYGEN_HELP}")
+        case [] | ["-h" | "--help"]:
+            print(_HELP, end="")
+        case ["--version"]:
+            print(f"wsgi-session, version {__version__}")
+        case _:
+            return False
+    return True
