@@ -38,7 +38,7 @@ def end_page(namespace: dict[str, Any]) -> None:
 
     for middleware in namespace.values():
         if isinstance(middleware, SessionMiddleware):
-            middleware._manager.store.close()
+            middleware.close()
 
 
 def check_console(example: Example) -> str | None:

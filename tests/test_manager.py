@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from client import OTHER_SECRET, SECRET
 from managed import Managed, cookie_of, managed
 from werkzeug.debug.repr import debug_repr
 
-from wsgi_session import Cookie, Event, Lifetime, Record, Session
+from wsgi_session import Cookie, Event, Lifetime, Record, Session, SessionMiddleware
 from wsgi_session.codec import JSONCodec
 from wsgi_session.errors import ConfigError, EncodeError, HeadersSent, StoreUnavailable
 from wsgi_session.manager import Outcome, SessionManager
@@ -145,6 +146,36 @@ def test_there_is_one_handle(site: Managed) -> None:
 
     assert site.manager.handle() is site.manager.handle()
     assert site.manager.handle().count() == 1
+
+
+@pytest.mark.parametrize("kind", [SessionManager, partial(SessionMiddleware, lambda environ, start_response: [])])
+def test_closing_releases_what_the_store_holds(kind: Callable[..., Any]) -> None:
+    """By ``close()`` or at the end of a ``with`` block, also when that ends by an error."""
+    closed = []
+
+    class ClosingStore(MemoryStore):
+        def close(self) -> None:
+            closed.append(self)
+
+    first, second, third = ClosingStore(), ClosingStore(), ClosingStore()
+    kind(first, secret=SECRET).close()
+    with kind(second, secret=SECRET) as opened:
+        assert repr(second) in repr(opened)
+        assert closed == [first]
+    with pytest.raises(LookupError), kind(third, secret=SECRET):
+        raise LookupError
+
+    assert closed == [first, second, third]
+
+
+def test_a_closed_manager_opens_again(tmp_path: Path) -> None:
+    """A request that comes after all is served."""
+    with SessionManager(f"sqlite:///{tmp_path}/sessions.sqlite3", secret=SECRET) as manager:
+        session = manager.open("")
+        session["a"] = 1
+        manager.commit(session, status=200)
+    with manager:
+        assert [summary.data for summary in manager.handle()] == [{"a": 1}]
 
 
 def test_a_store_reports_to_the_same_listener() -> None:

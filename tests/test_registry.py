@@ -312,7 +312,7 @@ def test_sec_92_revoking_is_effective_in_every_process(tmp_path: Path) -> None:
     assert run.stdout.split() == ["2", "1", "1"]
     assert ada.get("/who").body == b"None"
     assert bob.get("/who").body == b"bob"
-    middleware._manager.store.close()
+    middleware.close()
 
 
 # --- sweep -----------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
 from .codec import Codec, JSONCodec
 from .committer import Committer
@@ -128,6 +128,16 @@ class SessionManager:
 
     def __repr__(self) -> str:
         return f"<SessionManager of {self.store!r}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release what the store holds, connections and files. A later request opens them again."""
+        self.store.close()
 
     def handle(self) -> SessionRegistry:
         """Return the registry of all sessions in this manager's store."""

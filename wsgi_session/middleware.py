@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from .codec import Codec
 from .cookie import Cookie
@@ -93,6 +93,19 @@ class SessionMiddleware(Wrapper):
 
     def __repr__(self) -> str:
         return f"<SessionMiddleware around {self.app!r} with {self._manager.store!r}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release what the store holds, connections and files; also at the end of a ``with`` block.
+
+        For tests and short programs: a process that ends releases them anyway. A later request opens them again.
+        """
+        self._manager.close()
 
     def handle(self) -> SessionRegistry:
         """Return the registry of all sessions in the store: list, count, revoke, sweep."""
