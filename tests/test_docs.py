@@ -1,5 +1,6 @@
 """What the pages promise about the project. Their examples run by themselves: see conftest.py at the top."""
 
+import configparser
 import logging
 import re
 from dataclasses import fields
@@ -65,6 +66,18 @@ def test_the_readme_has_the_two_commands(command: str) -> None:
 def test_continuous_integration_runs_the_readme_command() -> None:
     """What contributors are told to run is what decides."""
     assert "    python -m pip install tox && tox\n" in read(".ci/run")
+
+
+def test_lint_reads_tracked_files_only() -> None:
+    """A virtual environment in the checkout, which every tutorial says to make, has faults of its own."""
+    lint = configparser.RawConfigParser()
+    lint.read_string(read("tox.ini"))
+    commands = lint["testenv:lint"]["commands"]
+
+    assert [line for line in commands.splitlines() if "codespell" in line] == [
+        'sh -c "git ls-files -z | xargs -0 codespell"'
+    ]
+    assert "\n    python3 -m venv .venv\n" in read(".ci/run")
 
 
 @pytest.mark.parametrize("module", [pytest.param(name, id=name) for name in PUBLIC_MODULES])
