@@ -60,6 +60,8 @@ class Request:
     is_cleared: bool = False
     is_rotated: bool = False
     is_lost: bool = False
+    # Whether it is under an id that save() made, and whose cookie has not left yet.
+    is_unsent: bool = False
     ended: Stored | None = None
     owed: str | None = None
 
@@ -206,7 +208,7 @@ class OverlappingRequests(RuleBasedStateMachine):
             case "destroy":
                 request.session.destroy()
                 request.stored, request.ended = None, request.stored or request.ended
-                request.is_rotated = request.is_lost = False
+                request.is_rotated = request.is_lost = request.is_unsent = False
                 request.mine.clear()
                 request.settle()
 
@@ -220,7 +222,9 @@ class OverlappingRequests(RuleBasedStateMachine):
         request = self.requests[slot]
         if end == "save":
             request.session.save()
+            request.is_unsent |= request.is_rotated or request.stored is None
             request.owed = self.expect(request, is_early=True) or request.owed
+            request.is_unsent &= request.stored is not None and not request.is_lost
             return
         if end == "disconnect":
             # The browser is gone before the response head: nothing can be told.
@@ -268,8 +272,13 @@ class OverlappingRequests(RuleBasedStateMachine):
             if not (can_begin and request.mine):
                 return owed
             return self.write(request, Stored(copy.deepcopy(request.mine), now, now))
-        is_rotating = request.is_rotated and can_begin and not is_early
+        is_rotating = request.is_rotated and can_begin
         is_writing = request.is_dirty and not is_failed
+        if not can_tell and (request.is_unsent or (request.is_rotated and is_writing)):
+            # What only the holder of a new id may have goes, when nobody is given that id.
+            stored.is_dead |= request.is_unsent
+            request.is_lost = True
+            return None
         if not (is_rotating or is_writing or now - request.seen_at >= TOUCH_EVERY_S or owed == "send"):
             return owed
         if not stored.is_live(now):
@@ -292,6 +301,7 @@ class OverlappingRequests(RuleBasedStateMachine):
         assert key not in self.sessions
         assert key is not None
         self.sessions[key] = request.stored = stored
+        request.is_rotated = False
         request.seen_at = stored.seen_at
         request.settle()
         return "send"

@@ -368,15 +368,15 @@ def test_what_was_saved_is_told_at_the_head(site: Managed) -> None:
     assert site.commit(session, can_tell=False).set_cookie is None, "a debt is paid once"
 
 
-def test_saving_a_rotated_session_keeps_the_old_id_until_the_head(site: Managed) -> None:
-    """Data is stored under the id that the browser has; only the head can tell it another one."""
+def test_saving_a_rotated_session_rotates_it(site: Managed) -> None:
+    """Data is stored under the coming id at once, and the old one is dead before the cookie leaves."""
     cookie = site.begin(a=1)
     session = site.open(cookie)
     session.rotate()
     session["b"] = 2
 
-    assert site.calls_of(session.save) == ["update"]
-    assert site.read(cookie) == {"a": 1, "b": 2}
+    assert site.calls_of(session.save) == ["create", "delete"]
+    assert site.read(cookie) == {}
     told = cookie_of(site.commit(session))
     assert (site.read(told), site.read(cookie)) == ({"a": 1, "b": 2}, {})
 

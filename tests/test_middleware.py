@@ -722,14 +722,28 @@ def test_a_head_that_fails_closes_the_body(returning: Visitor, kind: Any) -> Non
 
 
 def test_hanging_up_before_the_first_chunk(returning: Visitor) -> None:
-    """A change is stored and a rotation is not: the browser learns nothing any more. The body is closed."""
-    app = body_app(b"one", first=lambda session: (add(session), session.rotate()))
+    """A change is stored. The body is closed."""
+    app = body_app(b"one", first=add)
     response = returning.start(environ={"visitor.app": app})
     response.close()
 
     assert (response.starts, app.body.closes) == (0, 1)
     assert returning.spy.calls == ["load", "update"]
     assert returning.read()["b"] == 2
+
+
+def test_hanging_up_before_a_rotation_could_be_sent(returning: Visitor) -> None:
+    """The old id keeps what it had, and gets nothing of the request: a login is often written before ``rotate()``."""
+    before = returning.read()
+    returning.spy.calls.clear()
+    app = body_app(b"one", first=lambda session: (add(session), session.rotate()))
+    response = returning.start(environ={"visitor.app": app})
+    response.close()
+
+    assert (response.starts, app.body.closes) == (0, 1)
+    assert returning.spy.calls == ["load"]
+    assert returning.read() == before
+    assert "save_conflict" in returning.happened()
 
 
 def test_hanging_up_on_a_generator_that_never_ran(returning: Visitor) -> None:

@@ -28,6 +28,12 @@ def is_cookie_due(facts: Facts) -> bool:
     return facts.can_tell and (facts.is_stale or facts.owed is Tell.SEND)
 
 
+def is_hopeless(facts: Facts) -> bool:
+    """Whether something is under a new id, or waits for one, that no browser will learn of."""
+    is_waiting = facts.is_rotation_due and facts.is_dirty and not facts.is_failed
+    return facts.exists and not facts.is_ended and not facts.can_tell and (facts.is_unsent or is_waiting)
+
+
 # --- the rules: each says which facts it speaks of, and what the plan must then be -----------------------------------
 
 
@@ -56,7 +62,7 @@ def a_new_id_is_made_only_where_it_can_be_told(facts: Facts, plan: Plan) -> bool
 
 def a_failed_request_changes_no_data_and_gets_no_new_id(facts: Facts, plan: Plan) -> bool | None:
     if facts.is_failed:
-        return plan.action in (StoreAction.NOTHING, StoreAction.TOUCH, StoreAction.DELETE)
+        return plan.action in (StoreAction.NOTHING, StoreAction.TOUCH, StoreAction.DELETE, StoreAction.WITHDRAW)
     return None
 
 
@@ -66,7 +72,19 @@ def a_rotation_is_done_where_it_can_be_told(facts: Facts, plan: Plan) -> bool | 
     return plan.action is not StoreAction.ROTATE
 
 
+def what_only_a_new_id_may_have_is_withdrawn_without_one(facts: Facts, plan: Plan) -> bool | None:
+    if is_hopeless(facts):
+        return plan == Plan(StoreAction.WITHDRAW, Tell.NOTHING)
+    return plan.action is not StoreAction.WITHDRAW
+
+
+def nothing_is_stored_under_an_id_that_is_to_change(facts: Facts, plan: Plan) -> bool | None:
+    return plan.action is not StoreAction.UPDATE if facts.is_rotation_due else None
+
+
 def changed_data_is_stored(facts: Facts, plan: Plan) -> bool | None:
+    if is_hopeless(facts):
+        return plan.action is not StoreAction.UPDATE
     if facts.exists and not facts.is_ended and facts.is_dirty and not facts.is_failed:
         return plan.action in (StoreAction.UPDATE, StoreAction.ROTATE)
     return plan.action is not StoreAction.UPDATE
@@ -125,6 +143,8 @@ RULES = [
     a_new_id_is_made_only_where_it_can_be_told,
     a_failed_request_changes_no_data_and_gets_no_new_id,
     a_rotation_is_done_where_it_can_be_told,
+    what_only_a_new_id_may_have_is_withdrawn_without_one,
+    nothing_is_stored_under_an_id_that_is_to_change,
     changed_data_is_stored,
     reading_moves_the_idle_limit_when_it_is_due,
     nothing_is_told_after_the_head,
@@ -185,7 +205,20 @@ LATE = {"exists": True, "is_rolling": True}
         pytest.param({**OLD, "is_rotation_due": True}, "rotate", "send", id="login"),
         pytest.param({**OLD, "is_rotation_due": True, "is_rolling": False}, "rotate", "send", id="login, not rolling"),
         pytest.param({**OLD, "is_rotation_due": True, "is_failed": True}, "nothing", "nothing", id="login, 5xx"),
-        pytest.param({**LATE, "is_rotation_due": True, "is_dirty": True}, "update", "nothing", id="login, head lost"),
+        pytest.param({**LATE, "is_rotation_due": True}, "nothing", "nothing", id="login, headers lost"),
+        pytest.param(
+            {**LATE, "is_rotation_due": True, "is_dirty": True},
+            "withdraw",
+            "nothing",
+            id="login and write, headers lost",
+        ),
+        pytest.param({**LATE, "is_unsent": True}, "withdraw", "nothing", id="login and save(), headers lost"),
+        pytest.param(
+            {**OLD, "is_unsent": True, "owed": Tell.SEND, "is_failed": True},
+            "touch",
+            "send",
+            id="login and save(), 5xx",
+        ),
         pytest.param({**NEW, "is_ended": True}, "delete", "erase", id="logout"),
         pytest.param({**NEW, "is_ended": True, "is_failed": True}, "delete", "erase", id="logout, 5xx"),
         pytest.param({"is_ended": True}, "delete", "nothing", id="logout in a stream"),

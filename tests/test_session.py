@@ -429,9 +429,33 @@ def test_nothing_is_saved_after_the_end(site: Managed) -> None:
     session["b"] = 2
     site.commit(session, status=None, can_tell=False, is_over=True)
 
-    session.save()
+    with pytest.raises(HeadersSent, match=r"save\(\)"):
+        session.save()
 
     assert site.read(cookie) == {"a": 1}
+
+
+def test_a_nested_change_after_the_end_is_no_silent_loss(site: Managed) -> None:
+    """A thread that outlives the response changes a list that it holds: ``save()`` says that this comes too late."""
+    cookie = site.begin(list=[])
+    session = site.open(cookie)
+    items = session["list"]
+    site.finish(session)
+
+    items.append(1)
+    with pytest.raises(HeadersSent, match=r"save\(\)"):
+        session.save()
+
+    assert site.read(cookie) == {"list": []}
+
+
+def test_saving_an_unused_session_after_the_end_is_too_late_as_well(site: Managed) -> None:
+    """Whether there was anything to save does not matter: nothing can be."""
+    session = site.open()
+    site.finish(session)
+
+    with pytest.raises(HeadersSent):
+        session.save()
 
 
 def test_an_event_handler_may_look_at_the_session() -> None:

@@ -4,7 +4,7 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal
 
 from .codec import Codec
 from .errors import StoreConflict, StoreUnavailable
@@ -67,6 +67,8 @@ class Committer:
             return self._rotate(state, stored, now)
         elif stored is not None and action is StoreAction.TOUCH:
             return self._touch(state, stored, now)
+        elif stored is not None and action is StoreAction.WITHDRAW:
+            return self._withdraw(state, stored)
         return True
 
     def _create(self, state: SessionState, now: float) -> None:
@@ -75,7 +77,7 @@ class Committer:
         record = Record(data=payload, created_at=now, seen_at=now, expires_at=expires_at)
         created = self._insert(state, record)
         self._settle(state, created, payload)
-        state.new_token = None
+        state.new_token, state.is_unsent = None, True
         self._events.emit(SessionCreated, id=created.key)
 
     def _update(self, state: SessionState, stored: Stored, now: float) -> bool:
@@ -110,7 +112,7 @@ class Committer:
                     if self._store.delete(key, version=current.version):
                         is_done = True
                         self._settle(state, rotated, mine)
-                        state.new_token, state.is_rotation_due = None, False
+                        state.new_token, state.is_rotation_due, state.is_unsent = None, False, True
                         self._events.emit(SessionRotated, id=rotated.key, old_id=key)
                         return True
                     _pause(attempt)
@@ -138,6 +140,12 @@ class Committer:
         state.stored = Stored(stored.token, stored.key, record, signed=stored.signed)
         self._events.emit(SessionTouched, id=stored.key)
         return True
+
+    def _withdraw(self, state: SessionState, stored: Stored) -> bool:
+        """Drop what is under an id that nobody was given: logged out, never half logged in."""
+        if state.is_unsent:
+            self._discard(stored.key)
+        return self._lose(state, stored.key, "unsent")
 
     def _delete(self, state: SessionState, key: str) -> bool:
         """Delete the destroyed session; return whether there was one in this request."""
@@ -197,10 +205,10 @@ class Committer:
         state.is_repair_due = False
         state.changes.settle(mine)
 
-    def _lose(self, state: SessionState, key: str) -> bool:
-        """Drop what this request did to a session that died meanwhile: what is dead stays dead."""
+    def _lose(self, state: SessionState, key: str, reason: Literal["gone", "unsent"] = "gone") -> bool:
+        """Drop what this request did to a session that has no way on: what is dead stays dead."""
         state.is_lost = True
-        self._events.emit(SaveConflict, id=key, reason="gone")
+        self._events.emit(SaveConflict, id=key, reason=reason)
         return False
 
     def _gave_up(self, key: str) -> StoreConflict:

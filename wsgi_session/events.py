@@ -166,14 +166,15 @@ class ValueOverwritten(Event):
 class SaveConflict(Event):
     """A change was dropped.
 
-    ``reason`` is ``"gone"`` (the session was destroyed, revoked, rotated away or expired meanwhile) or ``"busy"``
-    (other requests were faster, ten times in a row).
+    ``reason`` is ``"gone"`` (the session was destroyed, revoked, rotated away or expired meanwhile), ``"busy"``
+    (other requests were faster, ten times in a row) or ``"unsent"`` (it belonged under a new id, and no response
+    headers left that could have carried its cookie).
     """
 
     name = "save_conflict"
     level = logging.WARNING
 
-    reason: Literal["gone", "busy"]
+    reason: Literal["gone", "busy", "unsent"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -178,9 +178,12 @@ class SessionManager:
         with session._lock:
             set_cookie = None
             try:
-                if session._state is not None and session._failure is None:
-                    is_failed = status is None or status >= 500
-                    set_cookie = self._carry_out(session, session._state, is_failed=is_failed, can_tell=can_tell)
+                if session._state is not None:
+                    if session._failure is None:
+                        is_failed = status is None or status >= 500
+                        set_cookie = self._carry_out(session, session._state, is_failed=is_failed, can_tell=can_tell)
+                    elif can_tell:
+                        set_cookie = self._pending_cookie(session._state)
                 # Phases only move forward, and under the lock: another thread's change is stored, or refused.
                 if session._phase == Phase.OPEN:
                     session._phase = Phase.SENT
@@ -210,10 +213,10 @@ class SessionManager:
         session._head = headers.copy() if isinstance(headers, list) else headers
 
     def _save(self, session: Session) -> None:
-        """Commit what can be committed before the response head leaves: everything but a rotation."""
+        """Commit now; the cookie waits for the response headers."""
         session._check_store()
         state = session._state
-        if state is not None and session._phase != Phase.CLOSED:
+        if state is not None:
             self._carry_out(session, state, is_failed=False, can_tell=session._phase == Phase.OPEN, is_early=True)
 
     def _carry_out(
@@ -239,7 +242,8 @@ class SessionManager:
                 is_ended=state.ended is not None,
                 is_dirty=is_dirty,
                 has_content=has_content,
-                is_rotation_due=state.is_rotation_due and not is_early,
+                is_rotation_due=state.is_rotation_due,
+                is_unsent=state.is_unsent,
                 is_touch_due=is_touch_due,
                 is_stale=is_stale,
                 is_failed=is_failed,
@@ -258,8 +262,19 @@ class SessionManager:
         if is_early:
             state.owed = state.owed if tell is _TELL_NOTHING else tell
             return None
-        state.owed = _TELL_NOTHING
+        state.owed, state.is_unsent = _TELL_NOTHING, False
         return None if tell is _TELL_NOTHING else self._told(tell, state, now)
+
+    def _pending_cookie(self, state: SessionState) -> str | None:
+        """Return the ``Set-Cookie`` value of what ``save()`` committed before the store failed, if any.
+
+        What it committed stands, and the browser would otherwise be left with an id that is dead.
+        """
+        pending, is_unsent = state.owed, state.is_unsent
+        state.owed, state.is_unsent = _TELL_NOTHING, False
+        if state.is_lost or not (is_unsent or pending is Tell.ERASE):
+            return None
+        return self._told(pending, state, self._clock())
 
     def _told(self, tell: Tell, state: SessionState, now: float) -> str | None:
         if tell is Tell.ERASE or state.stored is None:

@@ -13,7 +13,7 @@ from .errors import ConfigError, StoreConflict, StoreUnavailable
 from .events import Event
 from .headers import Headers
 from .lifetime import Lifetime
-from .manager import UNUSED, USED, SessionManager
+from .manager import UNUSED, USED, Outcome, SessionManager
 from .registry import SessionRegistry
 from .session import Phase, Session
 from .stores.base import Store
@@ -278,12 +278,7 @@ class _Response:
             status = _status_code(self._status)
             if status >= 500 and self._session._failure is not None:
                 raise self._session._failure
-            self._outcome = self._manager.commit(
-                self._session,
-                status=status,
-                is_https=self._environ.get("wsgi.url_scheme") == "https",
-                is_over=is_over,
-            )
+            self._outcome = self._commit(status, can_tell=True, is_over=is_over)
         self._is_sent = True
         self._forward()
 
@@ -310,7 +305,11 @@ class _Response:
         """Commit what can be committed without a cookie: the head has left, or never will."""
         if self._session._phase != Phase.CLOSED:
             status = None if self._is_failed else _status_code(self._status)
-            self._manager.commit(self._session, status=status, can_tell=False, is_over=is_over)
+            self._commit(status, can_tell=False, is_over=is_over)
+
+    def _commit(self, status: int | None, *, can_tell: bool, is_over: bool) -> Outcome:
+        is_https = self._environ.get("wsgi.url_scheme") == "https"
+        return self._manager.commit(self._session, status=status, is_https=is_https, can_tell=can_tell, is_over=is_over)
 
     def _rescue(self, error: BaseException) -> Iterable[bytes]:
         """End a response that failed with *error*: a 503 if the store is the reason and the head is still here."""
@@ -323,16 +322,20 @@ class _Response:
         failure: BaseException | None = self._session._failure
         if isinstance(error, StoreUnavailable | StoreConflict):
             failure = error
+        outcome = UNUSED
+        is_answerable = not self._is_sent and isinstance(error, Exception)
         try:
-            self._commit_late(is_over=True)
+            # Also after a commit that failed, the last one: what save() committed is still to be sent, or withdrawn.
+            outcome = self._commit(None, can_tell=is_answerable and failure is not None, is_over=True)
         except StoreUnavailable as late_failure:
             failure = late_failure
-        if self._is_sent or failure is None or not isinstance(error, Exception):
+        if failure is None or not is_answerable:
             raise error
         if not isinstance(error, StoreUnavailable | StoreConflict):
             logger.error("The application failed after its session store did, and is answered for.", exc_info=error)
         self._is_sent = True
-        self._server_start("503 Service Unavailable", list(_UNAVAILABLE_HEADERS))
+        headers = list(_UNAVAILABLE_HEADERS)
+        self._server_start("503 Service Unavailable", headers if outcome.set_cookie is None else outcome.apply(headers))
         return [] if self._environ.get("REQUEST_METHOD") == "HEAD" else [_UNAVAILABLE_BODY]
 
     def _close_app(self) -> None:

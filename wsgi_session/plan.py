@@ -17,6 +17,8 @@ class StoreAction(Enum):
     DELETE = "delete"
     REPLACE = "replace"
     """Delete the destroyed session, then create the one that was begun after it."""
+    WITHDRAW = "withdraw"
+    """Drop what only the holder of a new id may have: the response headers that would have carried it never leave."""
 
 
 class Tell(Enum):
@@ -47,6 +49,8 @@ class Facts(NamedTuple):
     """There is something worth a record: data, or a secret derived for paired middleware."""
     is_rotation_due: bool
     """``rotate()`` was called."""
+    is_unsent: bool
+    """The record is under an id that ``save()`` made, and whose cookie has not left yet."""
     is_touch_due: bool
     """The idle limit has not been moved for a while."""
     is_stale: bool
@@ -65,6 +69,7 @@ class Facts(NamedTuple):
 _NOTHING: Final = Plan(StoreAction.NOTHING, Tell.NOTHING)
 _CREATE: Final = Plan(StoreAction.CREATE, Tell.SEND)
 _REPLACE: Final = Plan(StoreAction.REPLACE, Tell.SEND)
+_WITHDRAW: Final = Plan(StoreAction.WITHDRAW, Tell.NOTHING)
 _ROTATE: Final = Plan(StoreAction.ROTATE, Tell.SEND)
 _SEND: Final = Tell.SEND
 
@@ -82,10 +87,13 @@ def make_plan(facts: Facts) -> Plan:
         if can_begin and facts.has_content:
             return _CREATE
         return Plan(StoreAction.NOTHING, facts.owed) if facts.can_tell else _NOTHING
+    is_written = facts.is_dirty and not facts.is_failed
     if facts.is_rotation_due and can_begin:
         return _ROTATE
+    # Whoever planted the old id must not get under it what was stored after rotate() (session fixation).
+    if not facts.can_tell and (facts.is_unsent or (facts.is_rotation_due and is_written)):
+        return _WITHDRAW
     is_cookie_due = facts.can_tell and (facts.is_stale or facts.owed is _SEND)
-    is_written = facts.is_dirty and not facts.is_failed
     # A touch also proves that the session is still alive before its cookie is issued again.
     if not (is_written or facts.is_touch_due or is_cookie_due):
         return _NOTHING

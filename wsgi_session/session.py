@@ -292,16 +292,25 @@ class Session(MutableMapping[str, Any]):
         return self._is_rotation_requested
 
     def save(self) -> None:
-        """Commit now, before a long stream or a slow call, what would otherwise be committed at the response head.
+        """Commit now, before a long stream or a slow call, what would otherwise be committed at the response headers.
 
-        A rotation stays due for the response head, since only there the browser can be told.
+        What this commits stands, a rotation included, though the application then fails. The cookie of a new id goes
+        out with the response headers, those of an error page too. If none leave, because the application raises or
+        the client is gone, the record under the new id is deleted, as well as can be: the user is logged out, and
+        never half logged in. A :meth:`rotate` after this is a new rotation.
 
         Raises:
+            HeadersSent: The response is over, or its headers left without the rotation that was asked for.
             EncodeError: A nested change cannot be stored; ``SessionTooLarge`` when all values are too big together.
             StoreUnavailable: The store did not answer.
             StoreConflict: Other requests were faster, ten times in a row.
         """
         with self._lock:
+            if self._phase == Phase.CLOSED:
+                raise _too_late("save()")
+            if self._phase == Phase.SENT and self._state is not None and self._state.is_rotation_due:
+                # An error page left without the new id, and under the old one nothing may be stored any more.
+                raise _too_late("save() after rotate()")
             self._host.save(self)
 
     def derive(self, purpose: str) -> bytes:

@@ -41,6 +41,8 @@ class SessionState:
     is_derived: bool = False
     """Whether paired middleware already used the secret that the response will carry."""
     is_rotation_due: bool = False
+    is_unsent: bool = False
+    """Whether *stored* is under an id made in this request, whose cookie has not left yet."""
     is_repair_due: bool = False
     """Whether the record bears a time far in the future, and would never end."""
     ended: str | None = None
