@@ -44,6 +44,7 @@ _INSTALL = {
     "memcached": "apt-get install memcached",
     "initdb": "apt-get install postgresql",
     "postgres": "apt-get install postgresql",
+    "pgbouncer": "apt-get install pgbouncer",
     "mariadbd": "apt-get install mariadb-server",
     "mariadb-install-db": "apt-get install mariadb-server",
 }
@@ -346,6 +347,24 @@ class Services(contextlib.ExitStack):
         command = [server, "-D", directory / "data", "-p", port, "-k", directory, *options]
         # SIGTERM would wait for the clients to go.
         return self.start("postgres", command, port, directory, user, ready, stop_signal=signal.SIGINT)
+
+    def pgbouncer(self, database: Server, **settings: str) -> Server:
+        """Start PgBouncer before a PostgreSQL of ours, for the same database and user.
+
+        It pools transactions over two connections, and refuses what a default PgBouncer refuses; *settings* are added
+        to its configuration.
+        """
+        server = self.program("pgbouncer")
+        user = "postgres" if os.geteuid() == 0 else None
+        directory, port = self.tmp("pgbouncer", user), free_port()
+        own = {"listen_addr": "127.0.0.1", "listen_port": str(port), "unix_socket_dir": "", "auth_type": "any"}
+        pool = {"pool_mode": "transaction", "default_pool_size": "2"}
+        config = directory / "pgbouncer.ini"
+        config.write_text(
+            f"[databases]\npostgres = host=127.0.0.1 port={database.port} user=test\n[pgbouncer]\n"
+            + "".join(f"{name} = {value}\n" for name, value in (own | pool | settings).items())
+        )
+        return self.start("pgbouncer", [server, config], port, directory, user)
 
     def mariadb(self) -> Server:
         """Start MariaDB with the database ``mysql`` and the user ``root``, who needs no password.

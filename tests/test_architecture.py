@@ -30,7 +30,7 @@ FLOORS = """
 1  token  lifetime  cookie  codec  record  merge  plan  headers  events  wrapper
 1  stores/breaker  stores/redis/driver  stores/sql/command  stores/sql/engine
 1  csrf/token  csrf/origin  csrf/exempt  csrf/form
-0  errors  moment
+0  errors  moment  stores/sql/psycopg
 """
 FLOOR_OF = {room: int(floor) for floor, *rooms in map(str.split, FLOORS.strip().splitlines()) for room in rooms}
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
@@ -14,10 +14,13 @@ from ...errors import StoreUnavailable
 from ..breaker import Breaker
 from .command import Command, run
 from .engine import engine_of, server_of
+from .psycopg import preparing_only_if_direct
 
 __all__ = ["Database"]
 
 Result = TypeVar("Result")
+
+_AS_IT_IS: Final = nullcontext()
 
 # A child process must neither use nor close connections of its parent: they share one socket. It gets pools of its
 # own, and the inherited ones are kept here, where its garbage collector does not close them. Nor may any connection to
@@ -96,12 +99,11 @@ class Database:
             try:
                 with self._engine.connect() as connection:
                     try:
-                        if not self._is_own:
-                            _commit_at_once(connection)
-                        if not self._is_ready:
-                            self._prepare(connection)
-                            self._is_ready = True
-                        return work(connection)
+                        with self._on_loan(connection):
+                            if not self._is_ready:
+                                self._prepare(connection)
+                                self._is_ready = True
+                            return work(connection)
                     except BaseException:
                         # Whatever is wrong with it, the next call gets another one.
                         connection.invalidate()
@@ -119,6 +121,13 @@ class Database:
                         raise StoreUnavailable(f"{self.server} failed: a connection was cut off") from error
                     self.close()  # the others were cut off together with it
                 raise self._failure(error) from error
+
+    def _on_loan(self, connection: sa.Connection) -> AbstractContextManager[None]:
+        """Make a connection of the application's engine what ours are; it is as before when the block ends."""
+        if self._is_own:
+            return _AS_IT_IS
+        _commit_at_once(connection)
+        return preparing_only_if_direct(connection) if self._engine.driver == "psycopg" else _AS_IT_IS
 
     def close(self) -> None:
         """Close the connections, each once nobody uses it, unless the application made the engine."""

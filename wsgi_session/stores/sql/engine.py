@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import ConfigError
@@ -24,6 +23,12 @@ _EXTRAS: Final = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysq
 # A call takes about a millisecond: to wait for one of a few connections is cheaper than to open one more.
 _POOL_SIZE: Final = 8
 _POOL_RECYCLE_S: Final = 1800
+
+# To ask for the type hstore at each connect would take a transaction, which a pooler of statements refuses.
+_DIALECT_ARGS: Final[dict[str, dict[str, Any]]] = {
+    "psycopg": {"use_native_hstore": False},
+    "psycopg2": {"use_native_hstore": False},
+}
 
 _NO_FILES: Final = (None, "", ":memory:", "file::memory:")
 
@@ -102,6 +107,7 @@ def _new_engine(url: "sa.URL", timeout: float) -> "sa.Engine":
             pool_timeout=timeout,
             pool_recycle=_POOL_RECYCLE_S,
             pool_use_lifo=True,
+            **_DIALECT_ARGS.get(url.get_driver_name(), {}),
         )
     except sqlalchemy.exc.NoSuchModuleError:
         raise _unknown(url) from None
@@ -110,7 +116,9 @@ def _new_engine(url: "sa.URL", timeout: float) -> "sa.Engine":
     except ModuleNotFoundError as error:
         raise _missing(f"the module {error.name!r}", _EXTRAS.get(backend, "sql")) from None
     if engine.dialect.driver == "psycopg":
-        _limit_answers(engine, timeout)
+        from .psycopg import adapt
+
+        adapt(engine, timeout)
     if backend == "sqlite":
         _write_ahead(engine, timeout)
     return engine
@@ -133,38 +141,6 @@ def _connect_args(url: "sa.URL", timeout: float) -> dict[str, Any]:
         case "sqlite", _:
             arguments = {"timeout": timeout}
     return {name: value for name, value in arguments.items() if name not in url.query}
-
-
-def _limit_answers(engine: "sa.Engine", timeout: float) -> None:
-    """Make psycopg give up an answer after *timeout* seconds: by itself it waits for as long as the server is up."""
-    import sqlalchemy.event
-
-    driver: Any = engine.dialect.dbapi
-
-    def limited(steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        # What psycopg waits for, and now and then the word that nothing has come yet.
-        deadline = time.monotonic() + timeout
-        ready = None
-        while True:
-            try:
-                wish = steps.send(ready)
-            except StopIteration as end:
-                return end.value
-            ready = yield wish
-            if not ready and time.monotonic() >= deadline:
-                raise TimeoutError
-
-    class Connection(driver.Connection):  # type: ignore[misc]  # the class is known at run time only
-        def wait(self, gen: Generator[Any, Any, Any], *args: Any, **kwargs: Any) -> Any:
-            try:
-                return super().wait(limited(gen), *args, **kwargs)
-            except TimeoutError:
-                self.close()  # the answer may still come, and would be taken for that to another question
-                raise driver.OperationalError(f"no answer within {timeout} s") from None
-
-    @sqlalchemy.event.listens_for(engine, "do_connect")
-    def connect(_dialect: Any, _record: Any, args: Any, kwargs: Any) -> Any:
-        return Connection.connect(*args, **kwargs)
 
 
 def _write_ahead(engine: "sa.Engine", timeout: float) -> None:
