@@ -1,9 +1,11 @@
 """The command line: what each command prints where, and what it says when it cannot."""
 
+import contextlib
 import errno
 import importlib.util
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ from click.testing import CliRunner, Result
 import wsgi_session
 from wsgi_session.cli.commands import cli
 from wsgi_session.cli.keygen import COMMANDS, KEYGEN_HELP, run_without_extras
+from wsgi_session.stores import SQLiteStore
 from wsgi_session.token import TokenSigner
 
 WEAK_SECRET = "too-short-to-be-a-secret"
@@ -299,6 +302,31 @@ def test_an_impossible_store_is_refused(arguments: tuple[str, ...], said: str) -
 
     assert "--store" in message
     assert said in message
+
+
+def test_a_store_that_does_not_answer_is_refused() -> None:
+    """Nothing listens there: the demo says so at the start, and not at each request. It shows no password."""
+    pytest.importorskip("redis")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+    message = refusal("--port", "0", "--store", f"redis://:hunter2@127.0.0.1:{port}/0")
+
+    assert message.startswith("Error: --store: ")
+    assert f"127.0.0.1:{port}" in message
+    assert "hunter2" not in message
+
+
+def test_a_store_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    """A page that only reads would be served; a session could not begin."""
+    path = tmp_path / "full.sqlite3"
+    SQLiteStore(path).close()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE wsgi_sessions (something_else)")
+
+    message = refusal("--port", "0", "--store", f"sqlite:///{path}")
+
+    assert message.startswith("Error: --store: ")
 
 
 def test_a_weak_secret_is_refused_and_not_shown() -> None:

@@ -142,6 +142,21 @@ def test_a_form_without_the_token_is_refused(visitor: Visitor) -> None:
     assert '<output id="visit-count">0</output>' in page
 
 
+def test_a_form_from_before_a_login_or_logout_is_no_attack(visitor: Visitor) -> None:
+    """Another tab logged in or out: the page says that this one is old, and that the session is over."""
+    old_token = visitor.token
+    visitor.send("/login", user="Ada")
+    stale = visitor.post("/count", {"csrf_token": old_token})
+    visitor.page()
+    visitor.send("/logout")
+    ended = visitor.post("/count", {"csrf_token": old_token})
+
+    assert (stale.status, ended.status) == (403, 403)
+    assert b"older than your session" in stale.body
+    assert b"Your session has ended" in ended.body
+    assert b"Nothing proves" not in stale.body + ended.body
+
+
 @pytest.mark.parametrize("path", ["/count", "/cart/add", "/cart/remove", "/login", "/logout", "/race/start", "/race"])
 def test_nothing_is_done_without_a_session(stranger: Visitor, path: str) -> None:
     """A token belongs to a session: who has none is refused, and gets none by that."""
@@ -581,6 +596,11 @@ class Browser:
         """Submit a form of the page that was opened last, and return the status."""
         return self.request("POST", path, csrf_token=self.token, **fields)[0]
 
+    def name_of_cookie(self) -> str:
+        """Begin a session, and return what its cookie is called."""
+        self.request("GET", "/begin")
+        return self.cookie.partition("=")[0]
+
     def request(self, method: str, path: str, **fields: str) -> tuple[int, str]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
@@ -691,17 +711,25 @@ def test_a_store_of_ones_own_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyP
         browser.post("/count")
         status, output = demo.stop()
 
-    with running_demo(tmp_path / "tmp", *options) as again:
-        browser.port = again.port
+    with running_demo(tmp_path / "tmp", *options, "--port", str(demo.port)):
         _, page = browser.request("GET", "/")
 
     assert (status, output) == (0, "Stopped.\n")
-    assert browser.cookie.startswith("dev_session=")
+    assert browser.cookie.startswith(f"demo-{demo.port}=")
     assert '<output id="visit-count">1</output>' in page
     assert SECRET not in demo.greeting
     assert "mine.sqlite3" in demo.greeting
     assert "not Secure" in demo.greeting
     assert demo.greeting.startswith("╭")
+
+
+@pytest.mark.server
+def test_two_demos_have_a_cookie_each(tmp_path: Path) -> None:
+    """A browser keeps the cookies of all ports together: no demo replaces the other's."""
+    with running_demo(tmp_path, "--workers", "1") as first, running_demo(tmp_path, "--workers", "1") as second:
+        names = [Browser(demo.port).name_of_cookie() for demo in (first, second)]
+
+    assert names == [f"__Host-demo-{demo.port}" for demo in (first, second)]
 
 
 @pytest.mark.server

@@ -1,5 +1,6 @@
 """The demo in a real browser, as a visitor meets it; screenshots land in pytest's temporary directory."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,7 +69,7 @@ def overflow(page: Page) -> int:
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
-@pytest.mark.parametrize(
+on_any_screen = pytest.mark.parametrize(
     "look",
     [
         pytest.param({"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}, id="desktop light"),
@@ -76,8 +77,11 @@ def overflow(page: Page) -> int:
         pytest.param({"viewport": {"width": 320, "height": 568}, "color_scheme": "light"}, id="small phone"),
     ],
 )
+
+
+@on_any_screen
 def test_a_visitor_sees_what_happens_to_the_cookie(
-    look: dict[str, Any], open_page: Callable[..., Page], tmp_path: Path
+    look: dict[str, Any], open_page: Callable[..., Page], demo: Demo, tmp_path: Path
 ) -> None:
     """Visits, cart, login, ten requests at once, logout: on any screen, with the cookie as it is in production."""
     page = open_page("", **look)
@@ -97,7 +101,7 @@ def test_a_visitor_sees_what_happens_to_the_cookie(
     assert page.locator("#visit-count").inner_text() == "2"
     assert page.locator(".items li > span").all_inner_texts() == ["Cake"]
     (cookie,) = jar()
-    assert cookie["name"] == "__Host-session"
+    assert cookie["name"] == f"__Host-demo-{demo.port}"
     assert (cookie["httpOnly"], cookie["secure"], cookie["sameSite"], cookie["path"]) == (True, True, "Lax", "/")
     assert page.evaluate("document.cookie") == ""
 
@@ -169,6 +173,24 @@ def test_a_visitor_sees_a_form_refused(open_page: Callable[..., Page], complaint
     page.screenshot(path=tmp_path / "refused.png", full_page=True)
 
 
+@on_any_screen
+def test_a_refusal_is_one_column_of_text(
+    look: dict[str, Any], open_page: Callable[..., Page], complaints: list[str], tmp_path: Path
+) -> None:
+    """What happened, why, and the way back stand below each other, and within the window."""
+    page = open_page(**look)
+
+    page.get_by_role("button", name="Count without the token").click()
+    page.get_by_role("heading", name="403").wait_for()
+    assert "403" in complaints.pop()
+    boxes = [box for part in page.locator("main > *").all() if (box := part.bounding_box())]
+    page.screenshot(path=tmp_path / "refused.png")
+
+    assert [round(box["x"]) for box in boxes] == [round(boxes[0]["x"])] * 3
+    assert all(above["y"] + above["height"] <= below["y"] for above, below in itertools.pairwise(boxes))
+    assert overflow(page) <= 0
+
+
 def test_a_form_from_before_the_login_is_refused(open_page: Callable[..., Page], complaints: list[str]) -> None:
     """Logged in in another tab: the old tab's token is dead, and reloaded it works."""
     old = open_page()
@@ -181,6 +203,7 @@ def test_a_form_from_before_the_login_is_refused(open_page: Callable[..., Page],
     old.get_by_role("button", name="Count a visit").click()
     old.get_by_role("heading", name="403").wait_for()
     assert "403" in complaints.pop()
+    assert "older than your session" in old.locator("main").inner_text()
     old.get_by_role("link", name="Back to the demo").click()
     old.get_by_role("button", name="Count a visit").click()
 

@@ -6,7 +6,7 @@ import sys
 import click
 
 from .. import __version__
-from ..errors import ConfigError
+from ..errors import ConfigError, StoreUnavailable
 from ..stores import MemoryStore, Store, ddl, store_from_url
 from ..token import TokenSigner, make_token
 from .keygen import COMMANDS, KEYGEN_HELP, print_secret
@@ -72,6 +72,8 @@ def demo(host: str, port: int, workers: int, store_url: str | None, plain_cookie
         sys.exit(serve(host, port, workers=workers, store=store, secret=secret, secure=not plain_cookie))
     except CannotListen as error:
         raise click.ClickException(str(error)) from None
+    except StoreUnavailable as error:
+        raise click.ClickException(f"--store: {error}") from None
 
 
 def _read_store(url: str, workers: int) -> Store:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
@@ -20,9 +21,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ... import Cookie
+from ... import Cookie, Record
 from ...errors import SessionError
 from ...stores import SQLiteStore, Store
+from ...token import make_token, store_key
 from .journal import Journal
 from .site import make_site
 
@@ -52,12 +54,16 @@ def serve(host: str, port: int, *, workers: int, store: Store | None, secret: Se
 
     Raises:
         CannotListen: The address is taken, not allowed, or not of this machine.
+        StoreUnavailable: The store cannot be used.
     """
+    if store is not None:
+        check_store(store)
     # Bound here and handed on: gunicorn would try for five seconds, and then log.
     listener = listen(host, port)
     # What it warns about, cookies over plain http, stands in the greeting.
     logging.getLogger("wsgi_session").setLevel(logging.ERROR)
-    cookie = Cookie() if secure else Cookie.for_development()
+    # Browsers keep the cookies of all ports of a host together: two demos must not replace each other's.
+    cookie = Cookie(name=f"demo-{listener.getsockname()[1]}", secure=secure)
     console = Console(highlight=False)
     with temporary_directory() as directory:
         place = Text("a temporary SQLite file, removed at the end" if store is None else repr(store))
@@ -71,6 +77,17 @@ def serve(host: str, port: int, *, workers: int, store: Store | None, secret: Se
         status = _run(site, listener, workers)
     console.print("Stopped." if store is not None else "Stopped; the temporary file is removed.")
     return status
+
+
+def check_store(store: Store) -> None:
+    """Store a record and delete it again. Raises ``StoreUnavailable`` if that does not work."""
+    now = time.time()
+    key = store_key(make_token())
+    try:
+        store.create(key, Record(data=b"{}", created_at=now, seen_at=now, expires_at=now + 60))
+        store.delete(key)
+    finally:
+        store.close()  # a connection is nothing to take along into the workers
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -247,8 +247,8 @@ def _send(answer: Answer, environ: "WSGIEnvironment", start_response: "StartResp
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
 
 
-def _refuse(environ: "WSGIEnvironment", start_response: "StartResponse", _reason: str) -> list[bytes]:
-    text = "Nothing proves that this was sent by a page of this site, so the application did not even see it."
+def _refuse(environ: "WSGIEnvironment", start_response: "StartResponse", reason: str) -> list[bytes]:
+    text = f"{words.explain_refusal(reason)}, so the application did not even see it."
     return _send(_error("403 Forbidden", text), environ, start_response)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from .journal import Entry
 
-__all__ = ["clock_time", "duration", "explain_cookie", "hide_secret", "short", "tell"]
+__all__ = ["clock_time", "duration", "explain_cookie", "explain_refusal", "hide_secret", "short", "tell"]
 
 _EVENTS: Final = {
     "created": "A record was stored, so now there is a session.",
@@ -18,6 +18,11 @@ _EVENTS: Final = {
     "revoked": "The session was ended by an operator.",
     "save_conflict": "A change came too late and was dropped.",
     "store_error": "The store did not answer.",
+}
+
+_REFUSALS: Final = {
+    "bad token": "The page that sent this is older than your session, whose id has changed by a login or logout since",
+    "no session": "Your session has ended, in another tab perhaps, or your browser keeps no cookies",
 }
 
 _ATTRIBUTES: Final = {
@@ -66,6 +71,11 @@ def tell(entry: Entry) -> str:
             return f"Two requests changed {', '.join(keys)}; the later one won."
         case _:
             return _EVENTS.get(entry["name"], "")
+
+
+def explain_refusal(reason: str) -> str:
+    """Return why a form was refused. What happens to every visitor now and then is not called an attack."""
+    return _REFUSALS.get(reason, "Nothing proves that this was sent by a page of this site")
 
 
 def short(session_id: str) -> str:
