@@ -1,8 +1,8 @@
-"""Runs the examples in README.md and docs/: ``pytest -p no:xdist README.md docs``.
+"""Runs the examples in docs/, and checks those in README.md: ``pytest -p no:xdist README.md docs``.
 
-The Python blocks of one page run in order and share their names. In a console or sh block, the commands that speak
-of this package must name subcommands, options and extras that exist. ``<!--- skip: next -->`` above a block leaves
-it out.
+The Python blocks of one page run in order and share their names; those of README.md are programs of their own, which
+``tests/test_readme.py`` runs. In a console or sh block, the commands that speak of this package must name subcommands,
+options and extras that exist. ``<!--- skip: next -->`` above a block leaves it out.
 """
 
 import os
@@ -86,20 +86,20 @@ def check_subcommand(arguments: list[str]) -> str | None:
     return f"no such option {unknown}" if unknown else None
 
 
-def parsers():
-    return [
-        PythonCodeBlockParser(),
-        CodeBlockParser("console", check_console),
-        CodeBlockParser("sh", check_script),
-        SkipParser(),
-    ]
+def examples_in(pattern: str, *parsers: Any) -> Sybil:
+    return Sybil(
+        parsers=[
+            *parsers,
+            CodeBlockParser("console", check_console),
+            CodeBlockParser("sh", check_script),
+            SkipParser(),
+        ],
+        patterns=[pattern],
+        path=str(Path(__file__).parent),
+        setup=begin_page,
+        teardown=end_page,
+        fixtures=["in_a_fresh_directory"],
+    )
 
 
-pytest_collect_file = Sybil(
-    parsers=parsers(),
-    patterns=["README.md", "docs/*.md"],
-    path=str(Path(__file__).parent),
-    setup=begin_page,
-    teardown=end_page,
-    fixtures=["in_a_fresh_directory"],
-).pytest()
+pytest_collect_file = (examples_in("README.md") + examples_in("docs/*.md", PythonCodeBlockParser())).pytest()
