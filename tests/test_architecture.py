@@ -16,21 +16,23 @@ ROOT = Path(wsgi_session.__file__).parent
 
 # Imports point strictly down. A folder's __init__ is its face: it may also import the folder's rooms on its own floor.
 FLOORS = """
-10 __main__
-9  cli  contrib  testing
-8  __init__  csrf  csrf/middleware
-7  middleware
-6  manager
-5  session  finder  committer  registry  stores  stores/url
-4  state  stores/guarded  stores/memory  stores/sqlite
-4  stores/redis  stores/redis/store  stores/memcached  stores/memcached/store  stores/sql  stores/sql/store
-3  stores/redis/address  stores/redis/scripts
-2  changes  stores/base  stores/packed  stores/redis/engine  stores/memcached/server
+12 __main__
+11 cli  contrib  testing
+10 __init__  csrf  csrf/middleware
+9  middleware
+8  manager
+7  session  finder  committer  registry  stores  stores/url
+6  state  stores/guarded  stores/memory  stores/sqlite
+6  stores/redis  stores/redis/store  stores/memcached  stores/memcached/store  stores/sql  stores/sql/store
+5  stores/redis/address  stores/redis/scripts
+4  stores/redis/engine
+3  stores/redis/node
+2  changes  stores/base  stores/packed  stores/redis/connections  stores/memcached/server
 2  stores/sql/database  stores/sql/schema  stores/sql/statement  stores/sql/row  csrf/options
 1  token  lifetime  cookie  codec  record  merge  plan  headers  events  wrapper
 1  stores/breaker  stores/redis/driver  stores/sql/command  stores/sql/engine
 1  csrf/token  csrf/origin  csrf/exempt  csrf/form
-0  errors  moment  stores/sql/psycopg
+0  errors  moment  stores/resting  stores/sql/psycopg
 """
 FLOOR_OF = {room: int(floor) for floor, *rooms in map(str.split, FLOORS.strip().splitlines()) for room in rooms}
 

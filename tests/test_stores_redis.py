@@ -336,7 +336,7 @@ def test_the_limit_of_a_client_s_pool_holds(
         live_once(store, record)
         # Hold the only connection, as another thread would.
         node = store._engine.nodes()[0]
-        held = node._connections.take()
+        held, _ = node._connections.take()
 
         for _ in range(6):
             with pytest.raises(StoreUnavailable, match=r"all 1 connections .* max_connections"):
@@ -415,7 +415,7 @@ def test_a_call_that_is_cut_short_leaves_nothing_for_the_next(
     with contextlib.closing(narrow_client(library, require, single)) as client:
         store = open_store(client)
         live_once(store, record)
-        connection = store._engine.nodes()[0]._connections._idle[0]
+        (connection,) = store._engine.nodes()[0]._connections._idle
 
         def be_killed(*arguments: Any, **options: Any) -> None:
             raise GeneratorExit
@@ -1012,6 +1012,55 @@ def test_a_cluster_that_grows_ends_the_scans_that_began_before(
     assert [len(store._engine.nodes()), store.count()] == [2, 1]
     old.stop()
     new.stop()
+
+
+@server
+def test_a_node_without_keys_keeps_no_connection(
+    services: Services, redis_server: Server, open_store: Open, record: Record, prefix: str
+) -> None:
+    """When its last slot has gone to another node the session is found there, and nothing stays open to the old one."""
+    bus = socket_port()
+    home, guest = one_node_cluster(services, socket_port()), services.redis("redis", *as_node(bus), port=socket_port())
+    with redis.Redis(port=home.port) as first, redis.Redis(port=guest.port) as second:
+        slot = first.execute_command("CLUSTER KEYSLOT", prefix + KEY)
+        home_id, guest_id = (client.execute_command("CLUSTER MYID").decode() for client in (first, second))
+        first.execute_command("CLUSTER MEET", "127.0.0.1", guest.port, bus)
+        wait(lambda: guest_id in str(first.execute_command("CLUSTER NODES")), "the new node")
+        for client in (second, first):
+            client.execute_command("CLUSTER SETSLOT", slot, "NODE", guest_id)
+        wait(lambda: second.execute_command("CLUSTER INFO")["cluster_state"] == "ok", "the cluster")
+        store = open_store(f"redis+cluster://127.0.0.1:{home.port}")
+        live_once(store, record)
+        assert len(second.client_list("normal")) == 2  # the test's own, too
+
+        for client in (first, second):
+            client.execute_command("CLUSTER SETSLOT", slot, "NODE", home_id)
+        live_once(store, record)
+        wait(lambda: len(second.client_list("normal")) == 1, "the end of the connections")
+    home.stop()
+    guest.stop()
+
+
+@server
+@pytest.mark.parametrize("said", ["MOVED 1 {itself}", "ASK 1 127.0.0.1:1"], ids=["in a circle", "to nobody"])
+def test_a_cluster_that_sends_away_is_followed_a_few_times(
+    services: Services, redis_server: Server, open_store: Open, record: Record, said: str
+) -> None:
+    """A cluster that does not know itself who has a key is StoreUnavailable, after a few questions."""
+    with contextlib.closing(Proxy()) as proxy:
+        place = one_node_cluster(services, socket_port(), "--cluster-announce-port", proxy.port)
+        proxy.target = place.port
+        store = open_store(f"redis+cluster://{proxy.address}")
+        live_once(store, record)
+        nothing, away = b"$0\r\n\r\n", f"-{said.format(itself=proxy.address)}\r\n".encode()
+        asked: list[bytes] = []
+        proxy.on_question = asked.append
+        proxy.on_answer = lambda said: away if said == nothing else said
+
+        with pytest.raises(StoreUnavailable, match="cluster"):
+            store.load(KEY)
+        assert 1 <= sum(b"GETRANGE" in question for question in asked) <= 5
+    place.stop()
 
 
 @server

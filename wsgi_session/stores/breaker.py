@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from typing import Self
 
 from ..errors import StoreUnavailable
 
@@ -42,7 +43,8 @@ class Breaker:
     def call(self) -> "_Call":
         """Wrap one call of the server, in a ``with``. What that raises passes through.
 
-        Only connection errors count as failures, and only a call that raises nothing ends a row of them.
+        Only connection errors count as failures, and only a call that raises nothing ends a row of them. A call that is
+        given as ``is_excused`` in the ``with`` does not count.
 
         Raises:
             StoreUnavailable: The server failed five times in a row, less than a second ago; it was not called.
@@ -90,13 +92,16 @@ class Breaker:
 class _Call:
     """One call of the server. Written out: every call passes here, and a generator takes three times as long."""
 
-    __slots__ = ("_breaker", "_is_trial")
+    __slots__ = ("_breaker", "_is_trial", "is_excused")
 
     def __init__(self, breaker: Breaker) -> None:
         self._breaker = breaker
+        self.is_excused = False
+        """Whether what it raises says nothing of the server, whatever it is."""
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         self._is_trial = self._breaker._begin()
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
-        self._breaker._end(self._is_trial, kind)
+        self._breaker._end(self._is_trial, Exception if self.is_excused else kind)

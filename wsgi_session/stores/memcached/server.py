@@ -3,7 +3,6 @@
 import os
 import re
 import socket
-from collections import deque
 from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 
 from ...errors import ConfigError, StoreUnavailable
 from ..breaker import Breaker
+from ..resting import COLD_AFTER_S, Resting, keep_alive_options
 
 __all__ = ["PREFIX", "Server", "import_driver", "options_of"]
 
@@ -34,10 +34,11 @@ class Server:
         self.name = address if isinstance(address, str) else _named(*address)
         self._driver = driver
         self._options = options
-        self._breaker = Breaker(f"memcached at {self.name}", (OSError, driver.MemcacheUnexpectedCloseError))
+        self._connection_errors = (OSError, driver.MemcacheUnexpectedCloseError)
+        self._breaker = Breaker(f"memcached at {self.name}", self._connection_errors)
         # pymemcache has ssl; the package without pymemcache does not need it.
         self._nothing_came = (BlockingIOError, import_module("ssl").SSLWantReadError)
-        self._idle: deque[Any] = deque()
+        self._idle: Resting[Any] = Resting(lambda client: client.close())
         self._pid = os.getpid()
 
     def gets(self, key: str) -> tuple[bytes, bytes] | None:
@@ -63,27 +64,26 @@ class Server:
 
     def close(self) -> None:
         """Close what is not in use."""
-        idle, self._idle = self._idle, deque()
-        while idle:
-            with suppress(IndexError):  # another thread took it
-                idle.pop().close()
+        self._idle.end_all()
 
     def _call(self, command: str, *arguments: Any) -> Any:
-        """Send one command, once, and return the answer; what it raises leaves as ``StoreUnavailable``."""
+        """Send one command, once, and return the answer; what it raises leaves as ``StoreUnavailable``.
+
+        A read is sent once more on a new connection if the first one had rested.
+        """
         try:
-            with self._breaker.call():
-                client = self._idle_client() or self._connected()
-                try:
-                    answer = getattr(client, command)(*arguments)
-                except BaseException:
-                    # Whatever it was, an answer may still come, and must not be taken for that of another call.
-                    client.close()
-                    raise
-                if len(self._idle) < _POOL_SIZE:
-                    self._idle.append(client)
-                else:
-                    client.close()
-                return answer
+            with self._breaker.call() as call:
+                is_read = command == "gets"
+                client = self._idle_client(is_read)
+                if client is not None:
+                    try:
+                        return self._converse(client, command, arguments)
+                    except self._connection_errors:
+                        self.close()
+                        if not is_read:
+                            call.is_excused = True
+                            raise
+                return self._converse(self._connected(), command, arguments)
         except StoreUnavailable:
             raise
         except Exception as error:
@@ -92,27 +92,40 @@ class Server:
             text = f"{type(error).__name__} {error if is_told else ''}".strip()
             raise StoreUnavailable(f"memcached at {self.name} failed: {text}") from error
 
-    def _idle_client(self) -> Any:
-        """Return a connection that is still open and at rest, or ``None``."""
+    def _converse(self, client: Any, command: str, arguments: tuple[Any, ...]) -> Any:
+        try:
+            answer = getattr(client, command)(*arguments)
+        except BaseException:
+            # Whatever it was, an answer may still come, and must not be taken for that of another call.
+            client.close()
+            raise
+        if len(self._idle) < _POOL_SIZE:
+            self._idle.put(client)
+        else:
+            client.close()
+        return answer
+
+    def _idle_client(self, is_read: bool) -> Any:
+        """Return a connection that is still open and at rest, and waits as long as a read or write may; or ``None``."""
         if self._pid != os.getpid():
             # The parent goes on using them; a child that closes its copies does not disturb it.
             self.close()
             self._pid = os.getpid()
-        with suppress(IndexError):
-            while True:
-                client = self._idle.pop()
-                if self._is_at_rest(client.sock):
-                    return client
-                client.close()
+        timeout_s = self._options["timeout"]
+        while rested := self._idle.take():
+            client, rested_s = rested
+            if self._is_at_rest(client.sock, timeout_s / 2 if is_read and rested_s > COLD_AFTER_S else timeout_s):
+                return client
+            client.close()
         return None
 
-    def _is_at_rest(self, connection: Any) -> bool:
+    def _is_at_rest(self, connection: Any, timeout_s: float) -> bool:
         """Return whether nothing came in since the last answer: neither bytes nor the end of the connection."""
         try:
             connection.settimeout(0)
             connection.recv(1)
         except self._nothing_came:
-            connection.settimeout(self._options["timeout"])
+            connection.settimeout(timeout_s)
             return True
         except OSError:
             pass
@@ -140,6 +153,9 @@ def _connect(options: dict[str, Any]) -> Any:
             connection.connect(address)
         else:
             connection.setsockopt(module.IPPROTO_TCP, module.TCP_NODELAY, 1)
+            connection.setsockopt(module.SOL_SOCKET, module.SO_KEEPALIVE, 1)
+            for option, value in keep_alive_options().items():
+                connection.setsockopt(module.IPPROTO_TCP, option, value)
             if context is not None:
                 connection = context.wrap_socket(connection, server_hostname=address[0])
         connection.settimeout(options["timeout"])

@@ -4,22 +4,26 @@ import copy
 import importlib
 import inspect
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ...errors import ConfigError
+from ..resting import keep_alive_options
 
 __all__ = ["Driver", "close_idle", "import_redis", "new_cluster", "new_pool", "without_policy"]
 
 if TYPE_CHECKING:
 
     class Connection(Protocol):
+        _sock: Any
+
         def connect(self) -> Any: ...
         def pack_commands(self, commands: Any, /) -> Any: ...
         def send_packed_command(self, command: Any, /) -> Any: ...
         def read_response(self, disable_decoding: bool = ..., /) -> Any: ...
-        def can_read(self) -> bool: ...
+        def can_read(self, timeout: float = ..., /) -> bool: ...
         def disconnect(self) -> Any: ...
 
     class Pool(Protocol):
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 
         def get_nodes(self) -> Any: ...
         def get_primaries(self) -> Any: ...
+        def get_node(self, *, node_name: str) -> Any: ...
         def get_node_from_key(self, key: Any, /) -> Any: ...
         def execute_command(self, *command: Any, **options: Any) -> Any: ...
 
@@ -89,6 +94,8 @@ _LEFT_OUT: Final = re.compile(
 def without_policy(connection_kwargs: dict[str, Any], timeout: float) -> dict[str, Any]:
     """Return how to reach and greet a server, without retries. With none given, both drivers try once."""
     kept = {name: value for name, value in connection_kwargs.items() if not _LEFT_OUT.fullmatch(name)}
+    if "path" not in kept and kept.get("socket_keepalive") is None:
+        kept |= {"socket_keepalive": True, "socket_keepalive_options": keep_alive_options()}
     return kept | {"socket_timeout": timeout, "socket_connect_timeout": timeout, "protocol": 2}
 
 
@@ -106,7 +113,17 @@ def new_pool(pool: Any, timeout: float) -> "Pool":
     manager.sentinels = [
         type(sentinel)(connection_pool=new_pool(sentinel.connection_pool, share)) for sentinel in manager.sentinels
     ]
+    manager.discover_master = partial(_discover_master, manager, manager.discover_master)
     return type(pool)(pool.service_name, manager, is_master=True, check_connection=pool.check_connection, **options)  # type: ignore[no-any-return]
+
+
+def _discover_master(manager: Any, discover: Callable[[str], Any], service: str) -> Any:
+    """Ask the sentinels, on new connections: so seldom that those of the last time may be dead by now."""
+    try:
+        return discover(service)
+    finally:
+        for sentinel in manager.sentinels:
+            close_idle(sentinel.connection_pool)
 
 
 def new_cluster(client: Any, name: str, timeout: float) -> "ClusterClient":

@@ -1,191 +1,21 @@
 """What one process holds of Redis: one server, or a cluster, and its connections."""
 
-from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from ...errors import StoreUnavailable
 from ..breaker import Breaker
-from .driver import Driver, close_idle
+from .connections import connections_of
+from .driver import Driver
+from .node import Node
 
 if TYPE_CHECKING:
-    from .driver import ClusterClient, Connection, Pool
+    from .driver import ClusterClient, Pool
 
-__all__ = ["Cluster", "Engine", "Kept", "Node", "Pooled", "Single", "Watch"]
+__all__ = ["Cluster", "Engine", "Single"]
 
-
-class Pooled:
-    """Connections that come from the driver's pool, and go back there after each call."""
-
-    def __init__(self, driver: Driver, pool: "Pool") -> None:
-        self.pool = pool
-        self._errors = driver.errors
-        # valkey-py must be told a command's name, for nothing; redis-py must not.
-        self._borrow = pool.get_connection if driver.name == "redis" else partial(pool.get_connection, "")
-
-    def take(self) -> "Connection":
-        """Return a connection that is open and at rest."""
-        try:
-            connection: Connection = self._borrow()
-        except self._errors.ConnectionError as error:
-            # Says nothing of the server. Only redis-py has a class for it, and not for a pool that waits.
-            if not str(error).startswith(("Too many connections", "No connection available")):
-                raise
-            raise StoreUnavailable(
-                f"all {self.pool.max_connections} connections that the client's max_connections allows are in use"
-            ) from error
-        return connection
-
-    def give_back(self, connection: "Connection") -> None:
-        """Take back a *connection* on which every answer has come."""
-        self.pool.release(connection)
-
-    def drop(self, connection: "Connection") -> None:
-        """Take back a *connection* that nobody may use any more."""
-        try:
-            connection.disconnect()
-        finally:
-            self.pool.release(connection)
-
-    def close(self) -> None:
-        """Close what is not in use."""
-        close_idle(self.pool)
-
-
-class Kept(Pooled):
-    """Connections that the pool opens and counts, and that wait here between two calls.
-
-    To hand one to the pool and back costs as much as all else that a driver does for a call: locks, events, metrics.
-    """
-
-    def __init__(self, driver: Driver, pool: "Pool") -> None:
-        super().__init__(driver, pool)
-        self._idle: deque[Connection] = deque()
-
-    def take(self) -> "Connection":
-        """Return a connection that is open and at rest."""
-        with suppress(IndexError):
-            while True:
-                connection = self._idle.pop()
-                if self._is_at_rest(connection):
-                    return connection
-                self.drop(connection)
-        return super().take()
-
-    def give_back(self, connection: "Connection") -> None:
-        """Take back a *connection* on which every answer has come."""
-        self._idle.append(connection)
-
-    def close(self) -> None:
-        """Close what is not in use."""
-        with suppress(IndexError):
-            while True:
-                self.drop(self._idle.pop())
-        super().close()
-
-    def _is_at_rest(self, connection: "Connection") -> bool:
-        """Return whether it leads to today's primary, and nothing came in since the last answer, nor its end."""
-        try:
-            return self.pool.owns_connection(connection) and not connection.can_read()
-        except (OSError, self._errors.ConnectionError, self._errors.TimeoutError):
-            return False
-        except BaseException:  # a greenlet was made to leave
-            self.drop(connection)
-            raise
-
-
-class Node:
-    """One server, or the one that the sentinels name."""
-
-    def __init__(self, driver: Driver, connections: Pooled, breaker: Breaker) -> None:
-        self._errors = driver.errors
-        self._connections = connections
-        self._breaker = breaker
-
-    def ask(self, *command: Any) -> Any:
-        """Send one command, once, and return the answer."""
-        (answer,) = self.ask_each([command])
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def ask_each(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Send *commands* in one go, once, and return the answers; one may be an error."""
-        with self._breaker.call():
-            connection = self._connections.take()
-            try:
-                connection.send_packed_command(connection.pack_commands(commands))
-                answers = [self._read(connection) for _ in commands]
-            except BaseException:
-                # Whatever it was, an answer may still come, and must not be taken for that of another request.
-                self._connections.drop(connection)
-                raise
-            self._connections.give_back(connection)
-        for answer in answers:
-            if isinstance(answer, self._errors.ReadOnlyError):
-                # The server became a replica: its name may lead to another one by now.
-                self.close()
-        return answers
-
-    def watch(self, prefix: bytes) -> "Watch | None":
-        """Begin to watch what is written on this server under *prefix*; return ``None`` if it does not let us."""
-        with self._breaker.call():
-            try:
-                return Watch(self._connections.pool, prefix)
-            except self._errors.ResponseError:
-                return None
-
-    def close(self) -> None:
-        """Close what is not in use."""
-        self._connections.close()
-
-    def _read(self, connection: "Connection") -> Any:
-        try:
-            return connection.read_response(True)
-        except self._errors.ResponseError as error:
-            return error
-
-
-class Watch:
-    """Tells which names are written on one server while it is open.
-
-    The server keeps them for us on a connection that tracks all keys under a prefix, as clients with a cache do.
-    """
-
-    def __init__(self, pool: "Pool", prefix: bytes) -> None:
-        # Beside the pool's connections: it lasts for a whole scan, and a small pool may have none to spare.
-        self._connection: Connection = pool.connection_class(**pool.connection_kwargs)
-        try:
-            self._connection.connect()
-            (number,) = self._ask("CLIENT", "ID")
-            self._ask("CLIENT", "TRACKING", "ON", "REDIRECT", number, "BCAST", "PREFIX", prefix)
-            self._ask("SUBSCRIBE", "__redis__:invalidate")
-            self._ask("PING")  # what names() asks must be allowed, too
-        except BaseException:
-            self.close()
-            raise
-
-    def names(self) -> set[bytes]:
-        """Return the names that were created, changed or removed since the last call, or since it was opened.
-
-        Whatever anyone was told is done, is in it: the server puts it on our connection before it answers them.
-        """
-        answers = self._ask("PING")
-        return {name for _, _, names in answers[:-1] for name in names or ()}
-
-    def close(self) -> None:
-        """Close its connection."""
-        self._connection.disconnect()
-
-    def _ask(self, *command: Any) -> list[Any]:
-        """Return what the server told meanwhile, and last its answer to *command*."""
-        self._connection.send_packed_command(self._connection.pack_commands([command]))
-        answers = [self._connection.read_response(True)]
-        while isinstance(answers[-1], list) and answers[-1][0] == b"message":
-            answers.append(self._connection.read_response(True))
-        return answers
+# How often one command is sent to where a cluster says that its key has gone.
+_MAX_MOVES: Final = 5
 
 
 class Single:
@@ -193,10 +23,10 @@ class Single:
 
     def __init__(self, driver: Driver, server: str, make_pool: "Callable[[], Pool]") -> None:
         self._pool = make_pool()
-        self._node = Node(driver, _connections_of(driver, self._pool), _breaker(driver, server))
+        self._node = Node(driver, connections_of(driver, self._pool), _breaker(driver, server))
 
     def ask(self, name: bytes, *command: Any) -> Any:  # noqa: ARG002  there is one server for every name
-        """Send one command that is about the key *name*, once, and return the answer."""
+        """Send one command that is about the key *name* and return the answer."""
         return self._node.ask(*command)
 
     def nodes(self) -> list[Node]:
@@ -210,13 +40,14 @@ class Single:
     def close(self) -> None:
         """Close what is not in use."""
         self._node.close()
-        manager = getattr(self._pool, "sentinel_manager", None)
-        for sentinel in manager.sentinels if manager else ():
-            close_idle(sentinel.connection_pool)
 
 
 class Cluster:
-    """A cluster. Its client connects when it is made, so it is made at the first use."""
+    """A cluster. Its client connects when it is made, so it is made at the first use.
+
+    The client knows which node has which key; the commands go by connections of ours, since the client does not tell
+    whether the one that failed had rested.
+    """
 
     def __init__(self, driver: Driver, server: str, make_client: "Callable[[], ClusterClient]") -> None:
         self._driver = driver
@@ -225,20 +56,20 @@ class Cluster:
         self._client: Any = None
         self._breaker = _breaker(driver, server)
         self._breakers: dict[str, Breaker] = {}
+        self._nodes: dict[Pool, Node] = {}
 
     def ask(self, name: bytes, *command: Any) -> Any:
-        """Send one command that is about the key *name*, once, and return the answer."""
+        """Send one command that is about the key *name* and return the answer."""
         client = self._opened()
         try:
-            node = client.get_node_from_key(name)
-            with self._breaker_of(node).call():
-                # A node is named, so the client sends the command once, whatever its retry policy. It does follow a
-                # node that says "not mine, but that one's": such a node has done nothing.
-                return client.execute_command(*command, target_nodes=node, NEVER_DECODE=True)
+            answer = self._follow(client, name, command)
         except self._driver.cluster_error:
             # None of the nodes that it knows answers, or nobody has the slot: begin again from those we were given.
             self._client = None
             raise
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def nodes(self) -> list[Node]:
         """Return the servers that together have every key."""
@@ -253,32 +84,79 @@ class Cluster:
         primaries = {slots[2][2] for slots in nodes[0].ask("CLUSTER", "SLOTS")}
         return primaries == {node.ask("CLUSTER", "MYID") for node in nodes}
 
-    def _known_nodes(self) -> list[Node]:
-        client = self._opened()
-        return [
-            Node(self._driver, Pooled(self._driver, self._pool_of(client, node)), self._breaker_of(node))
-            for node in client.get_primaries()
-        ]
-
     def close(self) -> None:
         """Close what is not in use."""
         client, self._client = self._client, None
-        for node in client.get_nodes() if client else ():
-            close_idle(self._pool_of(client, node))
+        if client is not None:
+            self._end_resting(client)
+        self._nodes = {}
+
+    def _known_nodes(self) -> list[Node]:
+        client = self._opened()
+        return [self._node_of(client, node) for node in client.get_primaries()]
 
     def _opened(self) -> "ClusterClient":
         client: ClusterClient | None = self._client
         if client is None:
             with self._breaker.call():
                 client = self._client = self._make_client()
+            self._end_resting(client)
         return client
+
+    def _follow(self, client: "ClusterClient", name: bytes, command: tuple[Any, ...]) -> Any:
+        """Send *command* to the node that has the key, and to where that one says that it has gone: it did nothing."""
+        node, commands = self._node_of(client, client.get_node_from_key(name)), [command]
+        answer: Any = None
+        for _ in range(_MAX_MOVES):
+            try:
+                answer = node.ask_each(commands)[-1]
+            except (self._driver.errors.ConnectionError, self._driver.errors.TimeoutError):
+                self._learn(client)  # another node may have taken over
+                raise
+            if not isinstance(answer, self._driver.errors.AskError):
+                return answer
+            is_moved = isinstance(answer, self._driver.errors.MovedError)
+            commands = [command] if is_moved else [("ASKING",), command]
+            node = self._told_node(client, answer, is_known=not is_moved)
+        return answer
+
+    def _told_node(self, client: "ClusterClient", moved: Any, *, is_known: bool) -> Node:
+        """Return the node that an answer names."""
+        host, port = client.nodes_manager.remap_host_port(moved.host, moved.port)
+        found = client.get_node(node_name=f"{host}:{port}") if is_known else None
+        if found is None:
+            self._learn(client)
+            found = client.get_node(node_name=f"{host}:{port}")
+        if found is None:
+            raise moved
+        return self._node_of(client, found)
+
+    def _learn(self, client: "ClusterClient") -> None:
+        """Learn anew which node has which keys."""
+        client.nodes_manager.initialize()
+        known = {self._pool_of(client, node) for node in client.get_nodes()}
+        for pool in self._nodes.keys() - known:
+            self._nodes.pop(pool).close()
+
+    def _end_resting(self, client: "ClusterClient") -> None:
+        for node in client.get_nodes():
+            self._node_of(client, node).close()
+
+    def _node_of(self, client: Any, node: Any) -> Node:
+        pool = self._pool_of(client, node)
+        found = self._nodes.get(pool)
+        if found is None:
+            breaker = self._breakers.get(node.name) or _breaker(self._driver, f"node {node.name} of {self._server}")
+            self._breakers[node.name] = breaker
+            end_resting = partial(self._end_resting, client)
+            found = Node(self._driver, connections_of(self._driver, pool), breaker, end_resting)
+            # Another thread may have made one, which may have lent a connection already.
+            found = self._nodes.setdefault(pool, found)
+        return found
 
     def _pool_of(self, client: Any, node: Any) -> "Pool":
         pool: Pool = getattr(client, f"get_{self._driver.name}_connection")(node).connection_pool
         return pool
-
-    def _breaker_of(self, node: Any) -> Breaker:
-        return self._breakers.setdefault(node.name, _breaker(self._driver, f"node {node.name} of {self._server}"))
 
 
 Engine = Single | Cluster
@@ -286,9 +164,3 @@ Engine = Single | Cluster
 
 def _breaker(driver: Driver, server: str) -> Breaker:
     return Breaker(server, (driver.errors.ConnectionError, driver.errors.TimeoutError, driver.cluster_error))
-
-
-def _connections_of(driver: Driver, pool: Any) -> Pooled:
-    """Return the connections of a *pool* that is ours alone."""
-    # Who waits for a connection in a pool is told only by the pool that one came back.
-    return Pooled(driver, pool) if hasattr(pool, "queue_class") else Kept(driver, pool)

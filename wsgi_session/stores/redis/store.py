@@ -23,7 +23,8 @@ from ...record import Record
 from ..base import EXPIRY_GRACE_S, live_record
 from ..packed import JUDGED_BYTES, LIMITS, MAX_VALUE_BYTES, VERSION_BYTES, is_live, newer_format, packed, unpacked
 from .address import engine_of_client, engine_of_url, options_of
-from .engine import Engine, Node, Watch
+from .engine import Engine
+from .node import Node, Watch
 from .scripts import DELETE, TOUCH, UPDATE, Script
 
 __all__ = ["RedisStore", "make_redis_store"]

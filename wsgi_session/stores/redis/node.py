@@ -1,0 +1,151 @@
+"""One server of Redis: asked once, a read once more where its connection had rested, and watched during a scan."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from ..breaker import Breaker
+from ..resting import COLD_AFTER_S
+from .connections import Pooled
+from .driver import Driver
+
+if TYPE_CHECKING:
+    from .driver import Connection, Pool
+
+__all__ = ["Node", "Watch"]
+
+# What may be sent a second time, whatever became of the first.
+_READS: Final = frozenset(("GETRANGE", "SCAN", "INFO", "CLUSTER"))
+
+
+class Node:
+    """One server, or the one that the sentinels name.
+
+    Args:
+        connections: Its connections.
+        breaker: Spares it when it is down.
+        end_resting: Closes all connections that rest, to this server and to those that are reached the same way.
+    """
+
+    def __init__(
+        self, driver: Driver, connections: Pooled, breaker: Breaker, end_resting: Callable[[], None] | None = None
+    ) -> None:
+        self._errors = driver.errors
+        self._connections = connections
+        self._breaker = breaker
+        self._end_resting = end_resting or connections.end_resting
+
+    def ask(self, *command: Any) -> Any:
+        """Send one command and return the answer."""
+        (answer,) = self.ask_each([command])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def ask_each(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Send *commands* in one go and return the answers; one may be an error.
+
+        They are sent once; those that only read, once more on a new connection if the first one had rested.
+        """
+        with self._breaker.call() as call:
+            connection, rested_s = self._connections.take()
+            try:
+                answers = self._converse(connection, commands, rested_s)
+            except (self._errors.ConnectionError, self._errors.TimeoutError):
+                if rested_s is None:
+                    raise
+                self._end_resting()
+                if not _is_read(commands):
+                    call.is_excused = True
+                    raise
+                answers = self._converse(self._connections.take_new(), commands)
+        for answer in answers:
+            if isinstance(answer, self._errors.ReadOnlyError):
+                # The server became a replica: its name may lead to another one by now.
+                self.close()
+        return answers
+
+    def watch(self, prefix: bytes) -> "Watch | None":
+        """Begin to watch what is written on this server under *prefix*; return ``None`` if it does not let us."""
+        with self._breaker.call():
+            try:
+                return Watch(self._connections.pool, prefix)
+            except self._errors.ResponseError:
+                return None
+
+    def end_resting(self) -> None:
+        """Close the connections that rest."""
+        self._connections.end_resting()
+
+    def close(self) -> None:
+        """Close what is not in use."""
+        self._connections.close()
+
+    def _converse(
+        self, connection: "Connection", commands: Sequence[tuple[Any, ...]], rested_s: float | None = None
+    ) -> list[Any]:
+        try:
+            connection.send_packed_command(connection.pack_commands(commands))
+            if rested_s is not None and rested_s > COLD_AFTER_S and _is_read(commands):
+                self._await_half(connection)
+            answers = [self._read(connection) for _ in commands]
+        except BaseException:
+            # Whatever it was, an answer may still come, and must not be taken for that of another request.
+            self._connections.drop(connection)
+            raise
+        self._connections.give_back(connection)
+        return answers
+
+    def _await_half(self, connection: "Connection") -> None:
+        """Wait for half of the time-out until an answer begins to come."""
+        if not connection.can_read(self._connections.timeout_s / 2):
+            raise self._errors.TimeoutError("no answer on a connection that rested")
+
+    def _read(self, connection: "Connection") -> Any:
+        try:
+            return connection.read_response(True)
+        except self._errors.ResponseError as error:
+            return error
+
+
+def _is_read(commands: Sequence[tuple[Any, ...]]) -> bool:
+    return all(command[0] in _READS for command in commands)
+
+
+class Watch:
+    """Tells which names are written on one server while it is open.
+
+    The server keeps them for us on a connection that tracks all keys under a prefix, as clients with a cache do.
+    """
+
+    def __init__(self, pool: "Pool", prefix: bytes) -> None:
+        # Beside the pool's connections: it lasts for a whole scan, and a small pool may have none to spare.
+        self._connection: Connection = pool.connection_class(**pool.connection_kwargs)
+        try:
+            self._connection.connect()
+            (number,) = self._ask("CLIENT", "ID")
+            self._ask("CLIENT", "TRACKING", "ON", "REDIRECT", number, "BCAST", "PREFIX", prefix)
+            self._ask("SUBSCRIBE", "__redis__:invalidate")
+            self._ask("PING")  # what names() asks must be allowed, too
+        except BaseException:
+            self.close()
+            raise
+
+    def names(self) -> set[bytes]:
+        """Return the names that were created, changed or removed since the last call, or since it was opened.
+
+        Whatever anyone was told is done, is in it: the server puts it on our connection before it answers them.
+        """
+        answers = self._ask("PING")
+        return {name for _, _, names in answers[:-1] for name in names or ()}
+
+    def close(self) -> None:
+        """Close its connection."""
+        self._connection.disconnect()
+
+    def _ask(self, *command: Any) -> list[Any]:
+        """Return what the server told meanwhile, and last its answer to *command*."""
+        self._connection.send_packed_command(self._connection.pack_commands([command]))
+        answers = [self._connection.read_response(True)]
+        while isinstance(answers[-1], list) and answers[-1][0] == b"message":
+            answers.append(self._connection.read_response(True))
+        return answers
