@@ -27,7 +27,7 @@ FLOORS = """
 5  stores/redis/address  stores/redis/scripts
 4  stores/redis/engine
 3  stores/redis/node
-2  changes  stores/base  stores/packed  stores/redis/connections  stores/memcached/server
+2  changes  stores/base  stores/reporting  stores/packed  stores/redis/connections  stores/memcached/server
 2  stores/sql/database  stores/sql/schema  stores/sql/statement  stores/sql/row  csrf/options
 1  token  lifetime  cookie  codec  record  merge  plan  headers  events  wrapper
 1  stores/breaker  stores/redis/driver  stores/sql/command  stores/sql/engine

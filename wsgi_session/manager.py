@@ -20,7 +20,7 @@ from .plan import Facts, Tell, make_plan
 from .registry import SessionRegistry
 from .session import Phase, Session, SessionHost
 from .state import SessionState
-from .stores.base import ReportsEvents, Store
+from .stores.base import Store
 from .stores.guarded import GuardedStore
 from .stores.url import DEFAULT_STORE_URL, store_from_url
 from .token import TokenSigner
@@ -107,8 +107,6 @@ class SessionManager:
         self._signer = TokenSigner(_given_secret(secret), purpose=self.cookie.wire_name)
         self.store = _make_store(store, clock)
         events = Dispatcher(on_event, clock)
-        if isinstance(self.store, ReportsEvents):
-            self.store.events = events
         guarded = GuardedStore(self.store, events)
         self._committer = Committer(guarded, codec=codec, lifetime=self.lifetime, events=events)
         finder = Finder(

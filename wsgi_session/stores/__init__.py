@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from .base import Store, SupportsScan, SupportsSweep, SupportsUserIndex
 from .memory import MemoryStore
+from .reporting import StoreDispatcher
 from .url import store_from_url
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "SQLStore",
     "SQLiteStore",
     "Store",
+    "StoreDispatcher",
     "SupportsScan",
     "SupportsSweep",
     "SupportsUserIndex",

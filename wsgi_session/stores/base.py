@@ -117,9 +117,15 @@ class SupportsUserIndex(Protocol):
 
 @runtime_checkable
 class ReportsEvents(Protocol):
-    """A store that has something to report, such as a damaged record; the manager hands it where to."""
+    """A store that has something to report, such as a damaged record.
 
-    events: Dispatcher
+    It reports to a :class:`~wsgi_session.stores.StoreDispatcher`, which finds out by itself for whom a method works.
+    """
+
+    @property
+    def events(self) -> Dispatcher:
+        """Where the store reports."""
+        ...
 
 
 def live_record(key: str, record: Record | None, *, now: float, events: Dispatcher) -> Record | None:

@@ -1,4 +1,7 @@
-"""Any store, failing closed: whatever it raises becomes ``StoreUnavailable``, with an event."""
+"""Any store, failing closed: whatever it raises becomes ``StoreUnavailable``, with an event.
+
+What the store itself reports during a call goes to the same dispatcher.
+"""
 
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -7,6 +10,7 @@ from ..errors import StoreUnavailable
 from ..events import Dispatcher, StoreFailed
 from ..record import Record
 from .base import Store
+from .reporting import begin_reporting, end_reporting
 
 __all__ = ["GuardedStore"]
 
@@ -48,6 +52,7 @@ class GuardedStore:
         self._call("close", self._store.close)
 
     def _call(self, operation: str, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        token = begin_reporting(self._events)
         try:
             return method(*args, **kwargs)
         except StoreUnavailable as error:
@@ -57,3 +62,5 @@ class GuardedStore:
             # A store that breaks its contract. The text is its driver's, and may hold anything: only the kind is told.
             self._events.emit(StoreFailed, operation=operation, error=type(error).__name__)
             raise StoreUnavailable(f"the session store failed to {operation}: {type(error).__name__}") from error
+        finally:
+            end_reporting(token)

@@ -11,6 +11,7 @@ from ..errors import ConfigError
 from ..events import Dispatcher, SessionExpired
 from ..record import Record
 from .base import EXPIRY_GRACE_S
+from .reporting import StoreDispatcher
 
 __all__ = ["MemoryStore"]
 
@@ -32,7 +33,7 @@ class MemoryStore:
     def __init__(self, *, max_sessions: int = 100_000, clock: Callable[[], float] = time.time) -> None:
         if isinstance(max_sessions, bool) or not isinstance(max_sessions, int) or max_sessions < 1:
             raise ConfigError(f"MemoryStore.max_sessions must be a positive int, got {max_sessions!r}.")
-        self.events = Dispatcher(clock=clock)
+        self.events: Dispatcher = StoreDispatcher(clock=clock)
         self._max_sessions = max_sessions
         self._clock = clock
         self._versions = itertools.count(1)

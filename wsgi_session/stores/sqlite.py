@@ -17,6 +17,7 @@ from ..errors import ConfigError, StoreUnavailable
 from ..events import Dispatcher
 from ..record import Record
 from .base import EXPIRY_GRACE_S, live_record
+from .reporting import StoreDispatcher
 
 __all__ = ["SQLiteStore"]
 
@@ -106,7 +107,7 @@ class SQLiteStore:
         if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 60:
             raise ConfigError(f"SQLiteStore.timeout must be more than 0 and at most 60 seconds, got {timeout!r}.")
         self._path = _checked_path(path)
-        self.events = Dispatcher(clock=clock)
+        self.events: Dispatcher = StoreDispatcher(clock=clock)
         self._synchronous = synchronous
         self._timeout = float(timeout)
         self._clock = clock

@@ -11,6 +11,7 @@ from ..errors import StoreUnavailable
 from ..events import Dispatcher, Event
 from ..record import Record
 from ..stores.base import ReportsEvents, Store, SupportsScan, SupportsSweep
+from ..stores.reporting import reporting_to
 from .clock import FakeClock
 from .hooks import LIFE_S, Hooks, new_key, new_record, read
 from .together import at_once
@@ -136,10 +137,11 @@ class RecordPromises(Hooks):
         for created in (key, bystander):
             store.create(created, new_record(clock))
         self.damage(store, key)
-        events = _collect_events(store)
+        events: list[Event] = []
 
-        assert store.load(key) is None, "load() returned a record that was damaged"
-        if events is not None:
+        with reporting_to(Dispatcher(events.append)):
+            assert store.load(key) is None, "load() returned a record that was damaged"
+        if isinstance(store, ReportsEvents):
             assert [event.id for event in events] == [key], "a damaged record was not told of in exactly one event"
         if isinstance(store, SupportsScan):
             found = [found for found, _ in store.scan()]
@@ -459,9 +461,11 @@ class RecordPromises(Hooks):
         def use_the_store(_: Event) -> None:
             store.create(new_key(), new_record(clock))
 
-        if isinstance(store, ReportsEvents):
-            store.events = Dispatcher(use_the_store)
-        at_once(partial(store.load, key))
+        def load() -> object:
+            with reporting_to(Dispatcher(use_the_store)):
+                return store.load(key)
+
+        at_once(load)
 
     def _expired(self, store: Store, clock: FakeClock) -> tuple[str, object]:
         key = new_key()
@@ -481,14 +485,6 @@ def _assert_limits(loaded: Record, before: Record, moved: Record) -> None:
     for field in ("seen_at", "expires_at"):
         later = max(getattr(before, field), getattr(moved, field))
         assert getattr(loaded, field) == later, f"{field} moved back, or did not move on: the later one must stay"
-
-
-def _collect_events(store: Store) -> list[Event] | None:
-    if not isinstance(store, ReportsEvents):
-        return None
-    events: list[Event] = []
-    store.events = Dispatcher(events.append)
-    return events
 
 
 def _raised_by(call: Callable[[], Any]) -> Exception | None:

@@ -17,6 +17,7 @@ from ...events import Dispatcher
 from ...record import Record
 from ..base import EXPIRY_GRACE_S, live_record
 from ..packed import LIMITS, limits_in, packed, unpacked
+from ..reporting import StoreDispatcher
 from .server import PREFIX, Server, import_driver, options_of
 
 __all__ = ["MemcachedStore", "make_memcached_store"]
@@ -81,7 +82,7 @@ class MemcachedStore:
         names = [server.name for server in self._servers]
         if not names or len(set(names)) < len(names):
             raise ConfigError(f"MemcachedStore.servers must name at least one server, and each once; got {names}.")
-        self.events = Dispatcher(clock=clock)
+        self.events: Dispatcher = StoreDispatcher(clock=clock)
         self._clock = clock
 
     def __repr__(self) -> str:

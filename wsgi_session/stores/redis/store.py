@@ -22,6 +22,7 @@ from ...events import Dispatcher, logger
 from ...record import Record
 from ..base import EXPIRY_GRACE_S, live_record
 from ..packed import JUDGED_BYTES, LIMITS, MAX_VALUE_BYTES, VERSION_BYTES, is_live, newer_format, packed, unpacked
+from ..reporting import StoreDispatcher
 from .address import engine_of_client, engine_of_url, options_of
 from .engine import Engine
 from .node import Node, Watch
@@ -91,7 +92,7 @@ class RedisStore:
             )
         if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 60:
             raise ConfigError(f"RedisStore.timeout must be more than 0 and at most 60 seconds, got {timeout!r}.")
-        self.events = Dispatcher(clock=clock)
+        self.events: Dispatcher = StoreDispatcher(clock=clock)
         self._prefix = prefix.encode()
         self._clock = clock
         if isinstance(client_or_url, str):

@@ -9,6 +9,7 @@ from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher, StoreFailed
 from ...record import Record
 from ..base import EXPIRY_GRACE_S, live_record
+from ..reporting import StoreDispatcher
 from .engine import dialect_of, require_sqlalchemy, url_of
 from .row import record_of, values_of
 
@@ -72,7 +73,7 @@ class SQLStore:
         database = Database(engine_or_url, float(timeout), partial(schema.prepare, create=create))
         self._database = database
         self._statements = Statements(schema.sessions, database.dialect, _PAGE, database.compiled)
-        self.events = Dispatcher(clock=clock)
+        self.events: Dispatcher = StoreDispatcher(clock=clock)
         self._table = table
         self._clock = clock
         self._creates = 0
