@@ -8,9 +8,11 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from client import SECRET
 
 import wsgi_session
-from wsgi_session import Event
+from wsgi_session import Event, Record, SessionManager
+from wsgi_session.stores import Store
 
 ROOT = Path(__file__).parents[1]
 
@@ -95,6 +97,54 @@ def test_every_event_is_in_the_table(kind: type[Event]) -> None:
     begin = f"| `{kind.__name__}` | `{kind.name}` | {logging.getLevelName(kind.level)} | {own} |".replace("|  |", "| |")
 
     assert f"\n{begin} " in read("docs/events.md")
+
+
+def test_the_pages_count_the_methods_of_a_store_as_they_are() -> None:
+    """Whoever writes one implements all of them."""
+    methods = [name for name in vars(Store) if not name.startswith("_")]
+    numbers = ("five", "six", "seven")
+
+    said = [re.findall(r"\b(\w+)\s+methods\b", prose(page)) for page in PAGES]
+
+    assert {word for words in said for word in words if word in numbers} == {numbers[len(methods) - 5]}
+
+
+def test_nothing_was_added_in_a_release_to_come() -> None:
+    """What is here is in this release."""
+    release = tuple(map(int, wsgi_session.__version__.split(".")[:2]))
+    source = "".join(path.read_text(encoding="utf-8") for path in Path(wsgi_session.__file__).parent.rglob("*.py"))
+
+    added = re.findall(r"\.\. version(?:added|changed):: (\d+)\.(\d+)", source)
+
+    assert added
+    assert all((int(major), int(minor)) <= release for major, minor in added)
+
+
+def test_every_environment_of_tox_is_explained() -> None:
+    """``tox`` alone runs them all; the page says what each one does."""
+    tox = configparser.RawConfigParser()
+    tox.read_string(read("tox.ini"))
+    listed = set(tox["tox"]["env_list"].replace(",", " ").split())
+
+    assert listed == {
+        name
+        for row in re.findall(r"^\| (`.*?) \|", read("docs/contributing.md"), re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", row)
+    }
+
+
+def test_what_no_request_sets_is_said_to_be_none() -> None:
+    """A record has room for a login, which this release does not have."""
+    with SessionManager("memory://", secret=SECRET) as manager:
+        session = manager.open("")
+        session["user"] = "ada"
+        manager.commit(session, status=200)
+        record = manager.store.load(str(session.id))
+
+    assert record is not None
+    for name in ("authenticated_at", "user_id", "label"):
+        assert getattr(record, name) is None
+        assert re.search(rf" {name}: [^:]* always ``None`` in this release", Record.__doc__ or "")
 
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES])

@@ -9,16 +9,17 @@ __all__ = ["Record"]
 class Record:
     """What a store keeps of one session: the encoded data, its times, and whose it is. Immutable.
 
-    All times are Unix seconds. ``repr`` leaves the data and the user out.
+    All times are Unix seconds. ``repr`` leaves the data and the user out. *authenticated_at*, *user_id* and *label* are
+    for ``login()``, which this release does not have: stores keep them, and nothing else sets them.
 
     Args:
         data: The session's data as the codec encoded it, at most 64 KiB.
         created_at: When the session began; survives rotation.
         seen_at: When a request last used the session.
         expires_at: When the session ends. From this very moment on a store answers as if it were gone.
-        authenticated_at: When the user last logged in, or ``None``.
-        user_id: Whose session it is, or ``None`` while nobody is logged in.
-        label: A text for lists of a user's own sessions, such as a browser's name, or ``None``.
+        authenticated_at: When the user last logged in; always ``None`` in this release.
+        user_id: Whose session it is; always ``None`` in this release.
+        label: A text for lists of a user's own sessions, such as a browser's name; always ``None`` in this release.
         version: What the store needs to notice that the record changed since it was loaded. Opaque: only the
             store that made it understands it; ``None`` in a record that no store has loaded.
 

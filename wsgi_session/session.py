@@ -370,7 +370,7 @@ class Session(MutableMapping[str, Any]):
 
     @property
     def authenticated_at(self) -> float | None:
-        """When the user last logged in, in Unix seconds, or ``None``."""
+        """When the user last logged in, in Unix seconds; always ``None`` in this release, which has no ``login()``."""
         return None if (record := self._record()) is None else record.authenticated_at
 
     @property

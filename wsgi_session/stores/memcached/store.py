@@ -39,8 +39,8 @@ class MemcachedStore:
 
     Memcached forgets: a session ends, as by a logout, when its server needs the room for others or restarts. Give it
     room until its statistic ``evictions`` stays 0. It asks nobody for a password: whoever can reach its port can read
-    and change every session. It can neither list nor count sessions, so ``revoke_where``, ``revoke_user`` and
-    ``revoke_all`` are not supported.
+    and change every session. It can neither list nor count sessions, so ``revoke_where`` and ``revoke_all`` are not
+    supported.
 
     With several servers, a session's key and the *order* of the list decide which one keeps it: every process must
     have the same list, and a changed list moves most sessions to a server that does not know them. A server that does

@@ -74,7 +74,7 @@ class RedisStore:
     Raises:
         ConfigError: An option is not allowed, or the driver is not installed.
 
-    .. versionadded:: 1.1
+    .. versionadded:: 1.0
     """
 
     def __init__(
