@@ -524,6 +524,7 @@ _NOT_OURS: Final = (
     AttributeError,
     LookupError,
     MemoryError,
+    OSError,  # a time zone by the name of a folder
     RecursionError,
     TypeError,
     ValueError,

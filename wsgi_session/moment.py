@@ -37,7 +37,9 @@ def moment_from_json(kind: type[Moment], content: Any) -> Moment:
         return kind.fromisoformat(content)
     value = kind.fromisoformat(content["text"])
     if "zone" in content:
-        value = value.replace(tzinfo=_zone(content["zone"]))
+        from zoneinfo import ZoneInfo
+
+        value = value.replace(tzinfo=ZoneInfo(content["zone"]))
     elif "name" in content:
         value = value.replace(tzinfo=timezone(value.utcoffset() or timedelta(), content["name"]))
     value = value.replace(fold=content.get("fold", 0))
@@ -72,12 +74,3 @@ def _key_of(zone: tzinfo) -> str:
     except Exception:  # noqa: BLE001  an error of the copying module's own
         raise ValueError("is in a time zone that was read from a file; store value.astimezone(datetime.UTC)") from None
     return str(key)
-
-
-def _zone(key: Any) -> tzinfo:
-    from zoneinfo import ZoneInfo
-
-    try:
-        return ZoneInfo(key)
-    except OSError:  # a folder of zones, or a name that no file can have
-        raise ValueError("no time zone of this machine") from None
