@@ -114,6 +114,37 @@ def test_other_errors_neither_fail_nor_succeed(server: Server, error: type[BaseE
     assert server.is_spared
 
 
+def test_what_is_an_answer_after_all_does_not_count(server: Server) -> None:
+    """A server that refuses the password costs nobody a time-out, whatever the driver's error is a child of."""
+
+    class RefusedPassword(Refused):
+        pass
+
+    server.breaker = Breaker("the server", (Refused,), server.clock, answers=(RefusedPassword,))
+    server.fail(9, RefusedPassword)
+    assert not server.is_spared
+
+
+def test_a_call_that_is_excused_neither_fails_nor_succeeds(server: Server) -> None:
+    """A failure that says nothing of the server, such as on a connection that lay idle."""
+
+    def ask_excused() -> None:
+        with server.breaker.call() as call:
+            call.is_excused = True
+            raise Refused
+
+    for _ in range(9):
+        with pytest.raises(Refused):
+            ask_excused()
+    assert not server.is_spared
+
+    server.fail(4)
+    with pytest.raises(Refused):
+        ask_excused()
+    server.fail(1)
+    assert server.is_spared
+
+
 # --- when it tries again ---------------------------------------------------------------------------------------------
 
 

@@ -752,7 +752,7 @@ def test_a_late_answer_is_not_taken_for_another(
         return said
 
     proxy.on_answer = hold
-    with pytest.raises(StoreUnavailable, match="failed: TimeoutError timed out") as failure:
+    with pytest.raises(StoreUnavailable, match="failed: TimeoutError: no answer came in time") as failure:
         store.load(mine)
     assert isinstance(failure.value.__cause__, TimeoutError)
     release.set()
@@ -836,14 +836,16 @@ def test_answers_that_make_no_sense_are_failures(proxy: Overheard, watched: Memc
         b"VALUE other-key 0 1 1\r\nx\r\nEND\r\n": "KeyError",
         b"VALUE\r\n": "ValueError",
         b"something private\r\n": "MemcacheUnknownError",
-        b"SERVER_ERROR out of memory\r\n": "MemcacheServerError b'out of memory'",
+        b"SERVER_ERROR out of memory\r\n": "MemcacheServerError: it is full",
+        b"SERVER_ERROR something private\r\n": "MemcacheServerError: it failed",
         b"CLIENT_ERROR something private\r\n": "MemcacheClientError",
         b"ERROR\r\n": "MemcacheUnknownCommandError",
     }.items():
         proxy.on_answer = lambda _, said=said: said
         with pytest.raises(StoreUnavailable) as failure:
             watched.load(key)
-        assert str(failure.value) == f"memcached at {proxy.address} failed: {kind}"
+        assert str(failure.value).startswith(f"memcached at {proxy.address} failed: {kind}")
+        assert "private" not in str(failure.value)
         assert failure.value.__cause__ is not None
 
 
@@ -956,9 +958,9 @@ def test_a_server_that_is_full_says_so(services: Services, clock: FakeClock, ope
         for _ in range(200):
             store.create(new_key(), big)
 
-    with pytest.raises(StoreUnavailable, match="failed: MemcacheServerError b'out of memory storing object'"):
+    with pytest.raises(StoreUnavailable, match=r"failed: MemcacheServerError: it is full.*\(-m\)"):
         fill()
-    with pytest.raises(StoreUnavailable, match="out of memory"):
+    with pytest.raises(StoreUnavailable, match="it is full"):
         store.update(key, big, version=read(store, key).version)
     assert read(store, key) == new_record(clock)
 

@@ -22,6 +22,7 @@ class Breaker:
     Args:
         server: What errors call the server; without credentials.
         connection_errors: What a driver raises when the server cannot be reached or does not answer in time.
+        answers: Those of them that are an answer nevertheless: such a server costs nobody a time-out.
         clock: Returns the time in seconds, never going back.
     """
 
@@ -30,9 +31,12 @@ class Breaker:
         server: str,
         connection_errors: tuple[type[Exception], ...],
         clock: Callable[[], float] = time.monotonic,
+        *,
+        answers: tuple[type[Exception], ...] = (),
     ) -> None:
         self._server = server
         self._connection_errors = connection_errors
+        self._answers = answers
         self._clock = clock
         self._failures = 0
         self._closed_until = 0.0
@@ -61,7 +65,7 @@ class Breaker:
                 if self._failures:
                     with self._locked():
                         self._failures = 0
-            elif issubclass(error, self._connection_errors):
+            elif issubclass(error, self._connection_errors) and not issubclass(error, self._answers):
                 with self._locked():
                     self._failures += 1
                     self._closed_until = self._clock() + PAUSE_S

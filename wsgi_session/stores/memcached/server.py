@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from ...errors import ConfigError, StoreUnavailable
 from ..breaker import Breaker
 from ..resting import COLD_AFTER_S, Resting, keep_alive_options
+from .replies import reason_of
 
 __all__ = ["PREFIX", "Server", "import_driver", "options_of"]
 
@@ -87,10 +88,7 @@ class Server:
         except StoreUnavailable:
             raise
         except Exception as error:
-            # Only these are sure not to quote a key or a value.
-            is_told = isinstance(error, OSError | self._driver.MemcacheServerError)
-            text = f"{type(error).__name__} {error if is_told else ''}".strip()
-            raise StoreUnavailable(f"memcached at {self.name} failed: {text}") from error
+            raise StoreUnavailable(f"memcached at {self.name} failed: {reason_of(error)}") from error
 
     def _converse(self, client: Any, command: str, arguments: tuple[Any, ...]) -> Any:
         try:

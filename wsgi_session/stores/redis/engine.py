@@ -163,4 +163,8 @@ Engine = Single | Cluster
 
 
 def _breaker(driver: Driver, server: str) -> Breaker:
-    return Breaker(server, (driver.errors.ConnectionError, driver.errors.TimeoutError, driver.cluster_error))
+    return Breaker(
+        server,
+        (driver.errors.ConnectionError, driver.errors.TimeoutError, driver.cluster_error),
+        answers=(driver.errors.AuthenticationError, driver.errors.BusyLoadingError),
+    )

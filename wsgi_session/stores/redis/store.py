@@ -26,6 +26,7 @@ from ..reporting import StoreDispatcher
 from .address import engine_of_client, engine_of_url, options_of
 from .engine import Engine
 from .node import Node, Watch
+from .replies import reason_of
 from .scripts import DELETE, TOUCH, UPDATE, Script
 
 __all__ = ["RedisStore", "make_redis_store"]
@@ -43,17 +44,6 @@ _PAGE: Final = 250
 _ROUNDS: Final = 100
 
 _MakeCommands = Callable[[bytes], list[tuple[Any, ...]]]
-
-# By the class of the driver's error, whose own text is never quoted: it may hold a user's name or a session's id.
-_REMEDIES: Final = {
-    "AuthenticationError": "Check the user and the password.",
-    "AuthenticationWrongNumberOfArgsError": "Check the user and the password.",
-    "MovedError": "It is a node of a cluster: use a redis+cluster:// URL or a cluster client.",
-    "NoPermissionError": "Let the user do GETRANGE, SET, SETRANGE, PEXPIRE, UNLINK, EVAL, EVALSHA and SCAN, and on "
-    "a cluster CLUSTER SLOTS and CLUSTER MYID.",
-    "OutOfMemoryError": "It is out of memory: raise maxmemory.",
-    "ReadOnlyError": "It is a replica: use the primary's address, or Sentinel or Cluster, which find it.",
-}
 
 
 class RedisStore:
@@ -297,8 +287,7 @@ class RedisStore:
         except Exception as error:
             if _is_no_text(error):
                 return None
-            kind = type(error).__name__
-            raise StoreUnavailable(f"{self._place} failed: {kind}. {_REMEDIES.get(kind, '')}".rstrip()) from error
+            raise StoreUnavailable(f"{self._place} failed: {reason_of(error)}") from error
         if not self._is_inspected:
             self._is_inspected = True
             _warn_of_eviction(engine, self._place)
