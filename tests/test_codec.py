@@ -28,7 +28,7 @@ from values import TAGS, mixed, session_data, shape, strangers, text, values
 from werkzeug.datastructures import CombinedMultiDict, ImmutableDict, MultiDict
 
 from wsgi_session import JSONCodec
-from wsgi_session.codec import as_stored, convert, is_mutable
+from wsgi_session.codec import as_stored, convert, copied, is_mutable
 from wsgi_session.errors import EncodeError, SessionTooLarge
 
 CODEC = JSONCodec()
@@ -1050,6 +1050,17 @@ def test_a_typed_read_of_objects_is_a_copy() -> None:
     convert(value[:1], list[Item], [])[0].count = 9
 
     assert value == [Item("tea"), Plain([1])]
+
+
+def test_a_copy_of_what_cannot_be_stored_is_a_copy() -> None:
+    """The default of an ``apply()`` may be a Counter that becomes a dict: it is not what the function changes."""
+    default = collections.Counter(a=1)
+
+    copy = copied([default])[0]
+    copy["a"] += 1
+    copy["b"] += 1
+
+    assert (type(copy), copy, default) == (collections.Counter, {"a": 2, "b": 1}, {"a": 1})
 
 
 @given(values)

@@ -17,6 +17,7 @@ import enum
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from gc import get_referents
@@ -226,6 +227,8 @@ def copied(value: Any) -> Any:
         return set(value)
     if isinstance(value, enum.Enum):
         return copied(value.value)
+    if isinstance(value, dict | list | set):
+        return deepcopy(value)  # what cannot be stored, as the default of an apply() that makes something else of it
     fields = None if kind in _WRITERS else _fields(value)
     return value if fields is None else copied(fields)
 
