@@ -12,7 +12,11 @@ from client import SECRET
 
 import wsgi_session
 from wsgi_session import Event, Record, SessionManager
+from wsgi_session.codec import MAX_DATA_BYTES, MAX_DEPTH, MAX_INT_DIGITS
+from wsgi_session.cookie import MAX_CANDIDATES, MAX_HEADER_BYTES
+from wsgi_session.finder import MAX_LOOKUPS
 from wsgi_session.stores import Store
+from wsgi_session.token import MAX_SECRETS, MIN_SECRET_BYTES
 
 ROOT = Path(__file__).parents[1]
 
@@ -107,6 +111,24 @@ def test_the_pages_count_the_methods_of_a_store_as_they_are() -> None:
     said = [re.findall(r"\b(\w+)\s+methods\b", prose(page)) for page in PAGES]
 
     assert {word for words in said for word in words if word in numbers} == {numbers[len(methods) - 5]}
+
+
+@pytest.mark.parametrize(
+    ("page", "row"),
+    [
+        ("docs/deployment.md", f"| the values of one session, as stored | {MAX_DATA_BYTES // 1024} KiB |"),
+        ("docs/deployment.md", f"| nesting of values | {MAX_DEPTH} levels |"),
+        ("docs/deployment.md", f"| the `Cookie` header of a request | {MAX_HEADER_BYTES // 1024} KiB |"),
+        ("docs/deployment.md", f"| {MAX_CANDIDATES}, of which {MAX_LOOKUPS} signed by us and one live |"),
+        ("docs/deployment.md", f"| secrets | {MAX_SECRETS}, each at least {MIN_SECRET_BYTES} bytes |"),
+        ("docs/values.md", f"| {MAX_DATA_BYTES // 1024} KiB ({MAX_DATA_BYTES:,} bytes) |"),
+        ("docs/values.md", f"| nesting | {MAX_DEPTH} levels |"),
+        ("docs/values.md", f"| one `int` | {MAX_INT_DIGITS} digits |"),
+    ],
+)
+def test_the_limits_are_those_of_the_code(page: str, row: str) -> None:
+    """A number that was changed in one place only is found here."""
+    assert row in read(page)
 
 
 def test_nothing_was_added_in_a_release_to_come() -> None:

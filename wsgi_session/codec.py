@@ -33,6 +33,7 @@ __all__ = ["Codec", "JSONCodec"]
 
 MAX_DATA_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 32
+MAX_INT_DIGITS: Final = 3900
 
 T = TypeVar("T")
 
@@ -143,7 +144,7 @@ def _is_json(data: Any, payload: bytes) -> bool:
             return False
         if float in kinds and b"null" in payload and not all(map(math.isfinite, _of_kind(float, items))):
             return False
-        if int in kinds and len(payload) > _MAX_INT_DIGITS and any(map(_is_endless, _of_kind(int, items))):
+        if int in kinds and len(payload) > MAX_INT_DIGITS and any(map(_is_endless, _of_kind(int, items))):
             return False
         if kinds.isdisjoint(_JSON_CONTAINERS):
             return type(data) is dict
@@ -373,7 +374,7 @@ def _fields(value: Any) -> dict[str, Any] | list[Any] | None:
 
 def _write_int(value: int, _depth: int) -> int:
     if _is_endless(value):
-        raise _Unfit(f"is a number of more than {_MAX_INT_DIGITS} digits")
+        raise _Unfit(f"is a number of more than {MAX_INT_DIGITS} digits")
     return value
 
 
@@ -480,7 +481,6 @@ _Writer = Callable[[Any, int], Any]
 _AS_IS: Final = frozenset({str, bool, type(None)})
 
 _MAX_INT_BITS: Final = 13_000
-_MAX_INT_DIGITS: Final = 3900
 
 _JSON_CONTAINERS: Final = frozenset({dict, list})
 _JSON: Final = _AS_IS | _JSON_CONTAINERS | {int, float}
