@@ -8,7 +8,7 @@ import pytest
 from wsgi_session import stores
 
 # What every application needs of the stores, and what one asks for.
-COMMON = {"base", "guarded", "memory", "url"}
+COMMON = {"base", "guarded", "memory", "reporting", "url"}
 EXTRA = {"memcached", "redis", "sql", "sqlite"}
 
 # In a new interpreter, beyond what it started with and the libraries that the package cannot do without.
