@@ -78,7 +78,7 @@ def test_a_block_runs_alone(block: str, use: str, tmp_path: Path) -> None:
 def test_the_first_block_is_served_as_the_readme_says(tmp_path: Path) -> None:
     """``app.py`` holds ``application``, and a server finds it there."""
     (tmp_path / "app.py").write_text(BLOCKS[0], encoding="utf-8")
-    assert "&& gunicorn app:application\n" in README
+    assert "\n$ gunicorn app:application\n" in README
 
     with gunicorn("app:application", directory=tmp_path, home=tmp_path) as server:
         browser = Browser(server)
