@@ -5,6 +5,7 @@ Every ``close()`` of a body appends the path to the file that ``CLOSED_BODIES`` 
 
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -112,6 +113,29 @@ def two_cookies(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     return [b""]
 
 
+def take_over(environ: WSGIEnvironment) -> None:
+    """Answer on the connection itself, as a WebSocket library does, and use the session after that."""
+    environ["gunicorn.socket"].sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\ntaken over")
+    get_session(environ).increment("hits")
+
+
+def taken_over(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    take_over(environ)
+    raise StopIteration
+
+
+def already_handled(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    from gunicorn.workers.base_async import ALREADY_HANDLED
+
+    take_over(environ)
+    return ALREADY_HANDLED  # type: ignore[no-any-return]
+
+
+def one_sized_chunk(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", PLAIN)
+    return deque([b"one"])
+
+
 def without_body(status: str, *headers: tuple[str, str]) -> WSGIApplication:
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         get_session(environ).increment("hits")
@@ -131,6 +155,9 @@ PAGES: dict[str, Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]] = 
     "/write": write,
     "/restart": restart,
     "/two-cookies": two_cookies,
+    "/taken-over": taken_over,
+    "/already-handled": already_handled,
+    "/sized": one_sized_chunk,
     "/empty": without_body("200 OK", *PLAIN),
     "/204": without_body("204 No Content"),
     "/304": without_body("304 Not Modified"),

@@ -3,9 +3,12 @@
 import copy
 import io
 import logging
+import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
+from wsgiref.handlers import SimpleHandler
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from wsgiref.util import FileWrapper
 from wsgiref.validate import validator
@@ -509,6 +512,193 @@ def test_a_file_is_passed_on_where_the_server_can_send_it(
     b"".join(response.body)
     response.close()
     assert returning.read()["b"] == 2
+
+
+class Table:
+    """A body with a length that is no list: some frameworks' own."""
+
+    def __init__(self, chunks: list[bytes]) -> None:
+        self.chunks = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.chunks)
+
+    def __len__(self) -> int:
+        return len(self.chunks)
+
+
+SIZED = [
+    pytest.param(deque, id="deque"),
+    pytest.param(frozenset, id="frozenset"),
+    pytest.param(dict.fromkeys, id="dict"),
+    pytest.param(Table, id="another class"),
+    pytest.param(list, id="list"),
+    pytest.param(iter, id="iterator, without a length"),
+]
+
+
+def served_by_wsgiref(app: WSGIApplication, environ: WSGIEnvironment) -> bytes:
+    """Return every byte that the standard library's own server sends; it makes the Content-Length of one chunk."""
+    sent = io.BytesIO()
+    SimpleHandler(io.BytesIO(), sent, io.StringIO(), dict(environ)).run(app)
+    return re.sub(rb"Date: [^\r]+", b"Date: now", sent.getvalue())
+
+
+@pytest.mark.parametrize("kind", SIZED)
+@pytest.mark.parametrize("chunks", [[], [b"one"], [b"one", b"two"]], ids=["empty", "one chunk", "two chunks"])
+def test_a_body_with_a_length_leaves_byte_for_byte(returning: Visitor, kind: Any, chunks: list[bytes]) -> None:
+    """What a server makes of the length is the same with the middleware; the session can be used while it is sent."""
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
+        start_response("200 OK", list(TEXT))  # this server adds to it
+        return kind(chunks)
+
+    def using(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
+        add(environ["session"])
+        return app(environ, start_response)
+
+    environ = returning.environ()
+    plain = served_by_wsgiref(app, environ)
+    unused = served_by_wsgiref(returning.app, environ | {"visitor.app": app})
+    used = served_by_wsgiref(returning.app, environ | {"visitor.app": using})
+
+    assert unused == plain
+    assert [line for line in used.splitlines() if not line.startswith((b"Set-C", b"Vary", b"Cache"))] == (
+        plain.splitlines()
+    )
+    assert (b"Content-Length: 3" in plain) == (chunks == [b"one"] and kind is not iter)
+    assert returning.read()["b"] == 2
+
+
+def test_a_body_with_a_length_may_use_the_session_late(returning: Visitor) -> None:
+    """It is iterated over as any other, and closed once."""
+
+    class Sized(Body):
+        def __len__(self) -> int:
+            return 2
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
+        len(environ["session"])
+        start_response("200 OK", TEXT)
+        app.body = Sized(environ["session"], b"one", add)  # type: ignore[attr-defined]
+        return app.body  # type: ignore[attr-defined]
+
+    assert returning.send(app).body == b"one."
+    assert app.body.closes == 1  # type: ignore[attr-defined]
+    assert returning.read()["b"] == 2
+
+
+ALREADY_HANDLED = object()
+
+
+@pytest.mark.parametrize("use", [None, add], ids=["unused", "used"])
+def test_what_is_no_body_reaches_the_server_as_it_is(returning: Visitor, use: Do | None) -> None:
+    """gunicorn compares it by identity; what the request did is stored before."""
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
+        if use is not None:
+            use(environ["session"])
+        return ALREADY_HANDLED
+
+    response = returning.start(environ={"visitor.app": app})
+
+    assert response.body is ALREADY_HANDLED
+    assert response.starts == 0
+    assert returning.spy.calls == ([] if use is None else ["load", "update"])
+
+
+def test_a_body_of_the_old_protocol_is_one(returning: Visitor) -> None:
+    """``__getitem__`` alone makes an iterable, too."""
+
+    class Old:
+        def __getitem__(self, index: int) -> bytes:
+            return [b"one", b"two"][index]
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
+        start_response("200 OK", TEXT)
+        add(environ["session"])
+        return Old()
+
+    assert returning.send(app).body == b"onetwo"
+
+
+# --- a connection that was taken over --------------------------------------------------------------------------------
+
+
+def taken_over(*steps: Do, start: str = "") -> Any:
+    """Return an application that does *steps* on a WebSocket, perhaps after a start, and ends it for gunicorn."""
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
+        if start:
+            start_response(start, TEXT)
+        for step in steps:
+            step(environ["session"])
+        raise StopIteration
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("app", "stored"),
+    [
+        pytest.param(taken_over(add), {"a": 1, "list": [], "b": 2}, id="a change"),
+        pytest.param(taken_over(lambda s: s["list"].append(1)), {"a": 1, "list": [1]}, id="a nested change"),
+        pytest.param(taken_over(add, start="101 Switching Protocols"), {"a": 1, "list": [], "b": 2}, id="started"),
+        pytest.param(taken_over(lambda s: s.destroy()), {}, id="a logout"),
+        pytest.param(taken_over(len), {"a": 1, "list": []}, id="a read"),
+        pytest.param(taken_over(add, start="500 Oops"), {"a": 1, "list": []}, id="a failure it spoke of itself"),
+    ],
+)
+def test_stop_iteration_is_an_end_and_no_failure(returning: Visitor, app: Any, stored: dict[str, Any]) -> None:
+    """A WebSocket under gunicorn ends with it: what was changed is stored, and it reaches the server."""
+    with pytest.raises(StopIteration):
+        returning.start(environ={"visitor.app": app})
+
+    assert returning.read() == stored
+
+
+def test_a_taken_over_connection_brings_no_new_id(returning: Visitor) -> None:
+    """No cookie can be sent: what a new id was asked for is dropped, with an event, and no session is begun."""
+    before = returning.cookie
+    for visitor in (returning, returning.another()):
+        with pytest.raises(StopIteration):
+            visitor.start(environ={"visitor.app": taken_over(lambda session: session.rotate(), add)})
+
+    assert returning.spy.count() == 1
+    assert returning.cookie == before
+    assert returning.read() == {"a": 1, "list": []}
+    assert "save_conflict" in returning.happened()
+
+
+def test_after_a_taken_over_connection_the_session_is_closed(returning: Visitor) -> None:
+    """What a thread of the WebSocket changes later could not be stored, and says so."""
+    kept: list[Session] = []
+    with pytest.raises(StopIteration):
+        returning.start(environ={"visitor.app": taken_over(len, kept.append)})
+
+    with pytest.raises(HeadersSent):
+        kept[0]["b"] = 2
+
+
+@pytest.mark.parametrize(
+    ("step", "event"),
+    [
+        pytest.param(add, "store_error", id="the store"),
+        pytest.param(nest, None, id="a value that cannot be stored"),
+    ],
+)
+def test_what_a_taken_over_connection_cannot_store_is_logged(
+    returning: Visitor, caplog: pytest.LogCaptureFixture, step: Do, event: str | None
+) -> None:
+    """No error page is written into a connection that speaks another protocol."""
+    returning.spy.before = fail_at("update")
+
+    with pytest.raises(StopIteration):
+        returning.start(environ={"visitor.app": taken_over(step)})
+
+    assert "could not be stored" in caplog.text
+    assert (event is None) or (event in returning.happened())
+    assert "hunter2" not in "".join(record.getMessage() for record in caplog.records)
 
 
 def test_a_list_ends_the_session_at_once(returning: Visitor) -> None:

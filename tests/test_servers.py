@@ -4,6 +4,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -290,6 +291,41 @@ def test_killed_workers_lose_nothing_that_was_acknowledged(tmp_path: Path) -> No
     assert sessions_in(tmp_path) >= browsers_count
 
 
+# --- connections that an application takes over ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("worker_class", "path"),
+    [
+        pytest.param("sync", "/taken-over", id="sync"),
+        pytest.param("gthread", "/taken-over", id="gthread"),
+        pytest.param("gevent", "/taken-over", id="gevent"),
+        pytest.param("gevent", "/already-handled", id="gevent, handled already"),
+    ],
+)
+def test_a_taken_over_connection_saves_its_session(
+    worker_class: str, path: str, tmp_path: Path, require: Require
+) -> None:
+    """A WebSocket's changes are stored at its end, nothing is written into it, and the server has nothing to report."""
+    with server_of_kind(f"gunicorn-{worker_class}", tmp_path, require) as server:
+        browser = Browser(server)
+        browser.get("/count")
+        sent = [everything_sent(browser, path) for _ in range(3)]
+
+        assert sent == [b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\ntaken over"] * 3
+        assert hits(browser) == 1 + 3
+        assert not server.said("Traceback|Error")
+
+
+def everything_sent(browser: Browser, path: str) -> bytes:
+    """Return every byte that the server sends for one request, until it closes the connection."""
+    cookie = f"{COOKIE}={browser.jar[COOKIE]}"
+    with socket.create_connection(("127.0.0.1", browser.server.port), timeout=60) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n\r\n".encode())
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
 # --- other servers ---------------------------------------------------------------------------------------------------
 
 SERVERS = ["gunicorn-sync", "gunicorn-gthread", "gunicorn-gevent", "waitress", "granian", "uwsgi"]
@@ -368,6 +404,15 @@ def test_a_body_arrives_whole_and_is_closed_once(browser: Browser, path: str) ->
     assert [cookie.partition("=")[0] for cookie in answer.cookies] == [COOKIE]
     assert hits(browser) == before + 1
     assert eventually(lambda: closed(browser, path), closed_before + 1) == closed_before + 1
+
+
+def test_a_body_with_a_length_keeps_what_the_server_makes_of_it(browser: Browser) -> None:
+    """waitress makes the Content-Length of a single chunk; the middleware, unused, changes nothing of that."""
+    answer = browser.get("/sized")
+
+    assert (answer.status, answer.body, answer.cookies) == (200, b"one", [])
+    if "waitress" in str(browser.server.process.args):
+        assert answer.all("Content-Length") == ["3"]
 
 
 def test_a_file_is_sent_by_the_server(browser: Browser) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from .codec import Codec
 from .cookie import Cookie
@@ -179,8 +179,9 @@ def _house_key(environ_key: str) -> str:
 class _Response:
     """One response: holds the head back until the application has done what the head depends on.
 
-    The head leaves with the first chunk of the body (even an empty one), at its end, or with ``write()``; for a list
-    or a file, when the application returns. Iterating over this object is iterating over the application's body.
+    The head leaves with the first chunk of the body (even an empty one), at its end, or with ``write()``; for a list,
+    a file or what is no body at all, when the application returns. Iterating over this object is iterating over the
+    application's body.
     """
 
     # Defaults on the class: most requests change few of them, and making a response is most of an unused one's cost.
@@ -209,8 +210,13 @@ class _Response:
         try:
             self._app_iter = app(self._environ, self._start)
             if not self._is_passed_on(self._app_iter):
-                return self if self._is_server_patient() else self._with_head()
+                body = self if self._is_server_patient() else self._with_head()
+                return _Sized(body, self._app_iter) if hasattr(self._app_iter, "__len__") else body
             self._finish()
+        except StopIteration:
+            # The application took the connection over, for a WebSocket, and is done: so it tells gunicorn.
+            self._end_taken_over()
+            raise
         except BaseException as error:  # noqa: BLE001  raised again, or answered for
             return self._rescue(error)
         return self._app_iter
@@ -311,6 +317,13 @@ class _Response:
         is_https = self._environ.get("wsgi.url_scheme") == "https"
         return self._manager.commit(self._session, status=status, is_https=is_https, can_tell=can_tell, is_over=is_over)
 
+    def _end_taken_over(self) -> None:
+        """Commit for a connection on which no response can be sent: what fails is for the log alone."""
+        try:
+            self._commit_late(is_over=True)
+        except Exception:
+            logger.exception("What a connection that was taken over did to its session could not be stored.")
+
     def _rescue(self, error: BaseException) -> Iterable[bytes]:
         """End a response that failed with *error*: a 503 if the store is the reason and the head is still here."""
         self._is_failed = True
@@ -349,7 +362,7 @@ class _Response:
         # PEP 3333 lets start_response() wait for the first chunk. Granian wants it before the application returns.
         return not str(self._environ.get("SERVER_SOFTWARE", "")).startswith("Granian")
 
-    def _with_head(self) -> Iterable[bytes]:
+    def _with_head(self) -> "_Response":
         """Take the first chunk now, so that the head leaves, and give it back as the first of this body."""
         first = next(self, None)
         if first is not None and self._chunks is not None:
@@ -362,9 +375,37 @@ class _Response:
             return True
         file_wrapper = self._environ.get("wsgi.file_wrapper")
         if isinstance(file_wrapper, type):
-            return isinstance(app_iter, file_wrapper)
-        # On some servers the wrapper is a function that returns the file.
-        return file_wrapper is not None and hasattr(app_iter, "read")
+            is_file = isinstance(app_iter, file_wrapper)
+        else:
+            # On some servers the wrapper is a function that returns the file.
+            is_file = file_wrapper is not None and hasattr(app_iter, "read")
+        return is_file or _is_no_body(app_iter)
+
+
+class _Sized:
+    """A response to a body that has a length. PEP 3333: of one chunk alone a server makes the ``Content-Length``."""
+
+    __slots__ = ("_body", "_response")
+
+    def __init__(self, response: _Response, body: Any) -> None:
+        self._response = response
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._response)
+
+    def __len__(self) -> int:
+        return len(self._body)
+
+    def close(self) -> None:
+        """Do what the response does."""
+        self._response.close()
+
+
+def _is_no_body(app_iter: object) -> bool:
+    """Return whether *app_iter* only says something to the server, as gunicorn's ``ALREADY_HANDLED`` does."""
+    # It is recognised by identity, so it must arrive as it is. None is a forgotten return, for the server to fail on.
+    return not (hasattr(app_iter, "__iter__") or hasattr(app_iter, "__getitem__") or app_iter is None)
 
 
 def _status_code(status: str | None) -> int:
