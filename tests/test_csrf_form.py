@@ -1,6 +1,7 @@
 """A look at the beginning of a body, of which the application notices nothing."""
 
 import io
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 from wsgiref.types import WSGIEnvironment
@@ -284,13 +285,29 @@ def test_a_replayed_input_is_the_input(body: bytes, at: int, script: list[tuple[
     assert list(play(replayed, script)) == list(play(io.BytesIO(body), script))
 
 
-@given(bodies, st.text(max_size=40), st.sampled_from([None, "0", "7", "300", "x"]), st.booleans(), calls)
+class Pipe(io.BytesIO):
+    """An input that cannot be rewound, as those of sockets."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def seek(self, *args: Any) -> int:
+        raise io.UnsupportedOperation("seek")
+
+
+@given(bodies, st.text(max_size=40), st.sampled_from([None, "0", "7", "300", "x"]), st.booleans(), st.booleans(), calls)
 def test_any_body_under_any_header(
-    body: bytes, kind: str, length: str | None, is_terminated: bool, script: list[tuple[str, int | None]]
+    body: bytes,
+    kind: str,
+    length: str | None,
+    is_terminated: bool,
+    is_seekable: bool,
+    script: list[tuple[str, int | None]],
 ) -> None:
     """No exception, and no byte lost or twice, whatever comes."""
     for content_type in (kind, URLENCODED, f"{URLENCODED};{kind}", MULTIPART, f"multipart/form-data; boundary={kind}"):
-        environ = request(io.BytesIO(body), content_type, **{"wsgi.input_terminated": is_terminated})
+        source = io.BytesIO(body) if is_seekable else Pipe(body)
+        environ = request(source, content_type, **{"wsgi.input_terminated": is_terminated})
         if length is not None:
             environ["CONTENT_LENGTH"] = length
 
@@ -303,3 +320,44 @@ def test_lines_can_be_iterated_over() -> None:
     """A line that begins in what was read ahead ends where it ends."""
     assert list(ReplayedInput(b"a\nb", io.BytesIO(b"c\nd"))) == [b"a\n", b"bc\n", b"d"]
     assert ReplayedInput(b"a\nb", io.BytesIO(b"c\nd")).readlines(3) == [b"a\n", b"bc\n"]
+
+
+# --- an input that could be rewound ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(io.BytesIO, id="memory"),
+        pytest.param(lambda body: io.BufferedReader(io.BytesIO(body)), id="buffered"),  # type: ignore[arg-type]
+        pytest.param(lambda body: spooled(body), id="a temporary file"),
+    ],
+)
+def test_an_input_that_could_be_rewound_still_can(make: Callable[[bytes], Any]) -> None:
+    """It stays in its place and stands where it stood: whoever made it seekable goes on relying on that."""
+    body = b"before" + b"t=1&a=2"
+    with make(body) as source:
+        source.seek(6)
+        environ = request(source, CONTENT_LENGTH="7")
+
+        assert peek(environ) == Peek(("1",))
+        assert environ["wsgi.input"] is source
+        assert source.read() == b"t=1&a=2"
+        source.seek(0)
+        assert source.read() == body
+
+
+def spooled(body: bytes) -> Any:
+    file = tempfile.SpooledTemporaryFile(max_size=1)  # noqa: SIM115  the test closes it
+    file.write(body)
+    return file
+
+
+@pytest.mark.parametrize("kind", [Pipe, Wire])
+def test_an_input_that_cannot_be_rewound_is_replayed(kind: Any) -> None:
+    """Whether it says so, or has no such method as PEP 3333 demands none."""
+    environ = request(kind(b"t=1"), CONTENT_LENGTH="3")
+
+    assert peek(environ) == Peek(("1",))
+    assert isinstance(environ["wsgi.input"], ReplayedInput)
+    assert environ["wsgi.input"].read() == b"t=1"

@@ -2,8 +2,10 @@
 
 import importlib
 import importlib.util
+import io
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +22,7 @@ from servers import HIDDEN_FIELD
 from werkzeug.middleware.lint import LintMiddleware
 
 from wsgi_session import Cookie, Session, SessionMiddleware
+from wsgi_session.csrf import CSRFMiddleware, csrf_field
 from wsgi_session.errors import StoreUnavailable
 from wsgi_session.stores import MemoryStore
 
@@ -130,6 +133,68 @@ def test_the_development_cookie_does_not_replace_flasks() -> None:
 
     assert [json.loads(client.get().body) for _ in range(3)] == [[1, 1], [2, 2], [3, 3]]
     assert set(client.jar) == {"session", "dev_session"}
+
+
+# --- WebOb on both sides ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def webob() -> ModuleType:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it imports the module cgi, which Python 3.13 has no more
+        return importlib.import_module("webob")
+
+
+@pytest.mark.parametrize("rewinds", [True, False], ids=["an input that can be rewound", "one that cannot"])
+@pytest.mark.parametrize(
+    "look",
+    [
+        pytest.param(lambda request: None, id="not at all"),
+        pytest.param(lambda request: request.POST["a"], id="at the form"),
+        pytest.param(lambda request: request.body, id="at the body"),
+        pytest.param(lambda request: request.make_body_seekable(), id="by making it seekable"),
+        pytest.param(lambda request: request.body_file_seekable.read(3), id="at the beginning"),
+    ],
+)
+def test_webob_reads_a_form_outside_and_inside_of_the_csrf_protection(
+    look: Callable[[Any], Any], webob: ModuleType, *, rewinds: bool
+) -> None:
+    """Both read the whole form, and so does the middleware between them, however far the outer one got."""
+
+    def inside(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
+        text = csrf_field(environ)
+        if environ["REQUEST_METHOD"] == "POST":
+            text = f"{webob.Request(environ).POST['a']} {webob.Request(environ).POST['a']}"
+        return webob.Response(text)(environ, start_response)
+
+    def outside(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
+        if environ["REQUEST_METHOD"] == "POST":
+            if not rewinds:
+                environ["wsgi.input"] = io.BufferedReader(OneWay(environ["wsgi.input"].read()))
+            look(webob.Request(environ))
+        return CSRFMiddleware(inside)(environ, start_response)
+
+    client = Browser(SessionMiddleware(outside, MemoryStore(), secret=SECRET))
+    (token,) = (token for _, token in HIDDEN_FIELD.findall(client.get().body.decode()))
+
+    answer = submit(client, "/", {"csrf_token": token, "a": "1"})
+
+    assert (answer.status, answer.body) == (200, b"1 1")
+
+
+class OneWay(io.RawIOBase):
+    """What comes over a socket, once."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        chunk, self.data = self.data[: len(buffer)], self.data[len(buffer) :]
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
 
 
 # --- the examples ----------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import io
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -121,7 +121,8 @@ def _content_length(environ: "WSGIEnvironment") -> int | None:
 
 def _read_head(environ: "WSGIEnvironment", size: int) -> bytes | None:
     """Return the first *size* bytes of the body, or all if it ends before; ``None`` if it cannot be read."""
-    source: Input = environ["wsgi.input"]
+    source: Any = environ["wsgi.input"]
+    position = _position(environ, source)
     head = bytearray()
     try:
         while len(head) < size and (chunk := source.read(size - len(head))):
@@ -129,8 +130,23 @@ def _read_head(environ: "WSGIEnvironment", size: int) -> bytes | None:
     except Exception:  # noqa: BLE001  the client went away, or its chunks are none: every server has its own error
         return None
     finally:
-        environ["wsgi.input"] = ReplayedInput(bytes(head), source)
+        if position is None:
+            environ["wsgi.input"] = ReplayedInput(bytes(head), source)
+        else:
+            # Whoever made it seekable goes on relying on that.
+            source.seek(position)
     return bytes(head)
+
+
+def _position(environ: "WSGIEnvironment", source: Any) -> int | None:
+    """Return where *source* is to be left, itself at the beginning of the body; ``None`` if it cannot be rewound."""
+    try:
+        position = source.tell() if source.seekable() else None
+        if position is not None and environ.get("webob.is_body_seekable"):
+            source.seek(0)  # WebOb leaves it wherever it stopped reading, and begins at the beginning each time
+    except Exception:  # noqa: BLE001  PEP 3333 promises none of these methods
+        return None
+    return position
 
 
 def _find_in_urlencoded(body: bytes, _options: dict[str, str], name: str, is_whole: bool) -> Iterator[str]:
