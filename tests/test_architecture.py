@@ -29,7 +29,7 @@ FLOORS = """
 3  stores/redis/node
 2  changes  stores/base  stores/reporting  stores/packed  stores/redis/connections  stores/memcached/server
 2  stores/sql/database  stores/sql/schema  stores/sql/statement  stores/sql/row  csrf/options
-1  token  lifetime  cookie  codec  record  merge  plan  headers  events  wrapper
+1  token  lifetime  cookie  codec  record  merge  plan  headers  events  wrapper  clock
 1  stores/breaker  stores/redis/driver  stores/sql/command  stores/sql/engine
 1  stores/redis/replies  stores/memcached/replies
 1  csrf/token  csrf/origin  csrf/exempt  csrf/form

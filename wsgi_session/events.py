@@ -233,12 +233,14 @@ class Dispatcher:
 
     Args:
         on_event: Called with every event, in the thread where it happened. What it raises is logged and harms nothing.
-        clock: Returns the time in Unix seconds.
+        clock: Returns the time in Unix seconds. Default: ``time.time``, looked up at each call.
     """
 
     __slots__ = ("_clock", "_on_event")
 
-    def __init__(self, on_event: Callable[[Event], None] | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, on_event: Callable[[Event], None] | None = None, clock: Callable[[], float] | None = None
+    ) -> None:
         self._on_event = on_event
         self._clock = clock
 
@@ -247,7 +249,7 @@ class Dispatcher:
         is_logged = logger.isEnabledFor(kind.level)
         if self._on_event is None and not is_logged:
             return
-        event = kind(at=self._clock(), **details)
+        event = kind(at=time.time() if self._clock is None else self._clock(), **details)
         if is_logged:
             logger.log(kind.level, "session %s", describe(event))
         if self._on_event is not None:

@@ -3,11 +3,11 @@
 import logging
 import math
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self, TypeVar
 
+from .clock import clock_of
 from .codec import Codec, JSONCodec
 from .committer import Committer
 from .cookie import MAX_AGE_S, Cookie
@@ -87,7 +87,7 @@ class SessionManager:
         lifetime: Lifetime | None = None,
         codec: Codec | None = None,
         on_event: Callable[[Event], None] | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self.cookie = _checked("cookie", Cookie() if cookie is None else cookie, Cookie)
         if not self.cookie.httponly:
@@ -101,8 +101,7 @@ class SessionManager:
             raise ConfigError(f"codec must be a Codec, such as JSONCodec(); got {codec!r}.")
         if on_event is not None and not callable(on_event):
             raise ConfigError(f"on_event must be callable or None, got {type(on_event).__name__}.")
-        if not callable(clock):
-            raise ConfigError(f"clock must be callable, such as time.time; got {type(clock).__name__}.")
+        clock = clock_of(clock)
         self._clock = clock
         self._signer = TokenSigner(_given_secret(secret), purpose=self.cookie.wire_name)
         self.store = _make_store(store, clock)

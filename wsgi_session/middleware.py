@@ -1,7 +1,6 @@
 """Environ in, ``start_response`` and ``close()`` wrapped (PEP 3333). Knows the order of events, no session policy."""
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -60,7 +59,7 @@ class SessionMiddleware(Wrapper):
         environ_key: Where the session stands in ``environ``; also under ``"wsgi_session." + environ_key`` unless the
             key has a dot of its own.
         on_event: Called with every :class:`~wsgi_session.Event`. What it raises is logged and harms nothing.
-        clock: Returns the time in Unix seconds.
+        clock: Returns the time in Unix seconds. Default: ``time.time``, looked up at each call.
 
     Raises:
         ConfigError: An option is not allowed; the text names the option and the remedy. Also on the first request
@@ -80,7 +79,7 @@ class SessionMiddleware(Wrapper):
         codec: Codec | None = None,
         environ_key: str = "session",
         on_event: Callable[[Event], None] | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         super().__init__(app, environ_key)
         self._house_key = _house_key(environ_key)

@@ -4,9 +4,9 @@ import heapq
 import itertools
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 
+from ..clock import clock_of
 from ..errors import ConfigError
 from ..events import Dispatcher, SessionExpired
 from ..record import Record
@@ -22,7 +22,7 @@ class MemoryStore:
     Args:
         max_sessions: How many sessions there may be. Before one more is created, expired ones make room, then the one
             whose limits were moved longest ago.
-        clock: Returns the time in Unix seconds.
+        clock: Returns the time in Unix seconds. Default: ``time.time``, looked up at each call.
 
     Raises:
         ConfigError: *max_sessions* is not a positive ``int``.
@@ -30,12 +30,12 @@ class MemoryStore:
     .. versionadded:: 1.0
     """
 
-    def __init__(self, *, max_sessions: int = 100_000, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, max_sessions: int = 100_000, clock: Callable[[], float] | None = None) -> None:
         if isinstance(max_sessions, bool) or not isinstance(max_sessions, int) or max_sessions < 1:
             raise ConfigError(f"MemoryStore.max_sessions must be a positive int, got {max_sessions!r}.")
         self.events: Dispatcher = StoreDispatcher(clock=clock)
         self._max_sessions = max_sessions
-        self._clock = clock
+        self._clock = clock_of(clock)
         self._versions = itertools.count(1)
         # Ordered by when a record's limits were last moved, the longest ago first.
         self._records: dict[str, Record] = {}

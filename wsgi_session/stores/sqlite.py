@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from urllib.parse import quote
 from weakref import WeakSet
 
+from ..clock import clock_of
 from ..errors import ConfigError, StoreUnavailable
 from ..events import Dispatcher
 from ..record import Record
@@ -86,7 +87,7 @@ class SQLiteStore:
         path: The file; its directory must exist. A relative path counts from the directory the application starts in.
         synchronous: ``"NORMAL"`` (default) or ``"FULL"``, as SQLite's ``PRAGMA synchronous``.
         timeout: How long to wait for another process's write, in seconds.
-        clock: Returns the time in Unix seconds.
+        clock: Returns the time in Unix seconds. Default: ``time.time``, looked up at each call.
 
     Raises:
         ConfigError: The directory is missing or cannot be written to, or an option is not allowed.
@@ -100,7 +101,7 @@ class SQLiteStore:
         *,
         synchronous: Synchronous = "NORMAL",
         timeout: float = 2.0,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         if synchronous not in ("NORMAL", "FULL"):
             raise ConfigError(f"SQLiteStore.synchronous must be 'NORMAL' or 'FULL', got {synchronous!r}.")
@@ -110,7 +111,7 @@ class SQLiteStore:
         self.events: Dispatcher = StoreDispatcher(clock=clock)
         self._synchronous = synchronous
         self._timeout = float(timeout)
-        self._clock = clock
+        self._clock = clock_of(clock)
         self._creates = 0
         self._pid = os.getpid()
         self._idle: deque[sqlite3.Connection] = deque()

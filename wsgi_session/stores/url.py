@@ -1,6 +1,5 @@
 """A store from a URL, so that where sessions live is one line of configuration."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -14,7 +13,7 @@ __all__ = ["DEFAULT_STORE_URL", "store_from_url"]
 DEFAULT_STORE_URL = "sqlite:///wsgi-session.sqlite3"
 
 
-def store_from_url(url: str, *, clock: Callable[[], float] = time.time) -> Store:
+def store_from_url(url: str, *, clock: Callable[[], float] | None = None) -> Store:
     """Return the store that *url* names, not connected yet.
 
     ==========================================  ====================================================================
@@ -55,13 +54,13 @@ def store_from_url(url: str, *, clock: Callable[[], float] = time.time) -> Store
     raise ConfigError(f"store has the unknown URL scheme {parts.scheme!r}; known are {known}.")
 
 
-def _make_memory(parts: SplitResult, clock: Callable[[], float]) -> Store:
+def _make_memory(parts: SplitResult, clock: Callable[[], float] | None) -> Store:
     if parts.netloc or parts.path not in ("", "/"):
         raise ConfigError("a memory:// URL has no host and no path; write 'memory://'.")
     return MemoryStore(**_options(parts, max_sessions=int), clock=clock)
 
 
-def _make_sqlite(parts: SplitResult, clock: Callable[[], float]) -> Store:
+def _make_sqlite(parts: SplitResult, clock: Callable[[], float] | None) -> Store:
     from .sqlite import SQLiteStore
 
     if parts.netloc:
@@ -73,13 +72,13 @@ def _make_sqlite(parts: SplitResult, clock: Callable[[], float]) -> Store:
     return SQLiteStore(path, **_options(parts, synchronous=str, timeout=float), clock=clock)
 
 
-def _make_redis(parts: SplitResult, clock: Callable[[], float]) -> Store:
+def _make_redis(parts: SplitResult, clock: Callable[[], float] | None) -> Store:
     from .redis import make_redis_store
 
     return make_redis_store(parts, clock)
 
 
-def _make_memcached(parts: SplitResult, clock: Callable[[], float]) -> Store:
+def _make_memcached(parts: SplitResult, clock: Callable[[], float] | None) -> Store:
     from .memcached import make_memcached_store
 
     return make_memcached_store(parts, clock)
@@ -104,7 +103,7 @@ def _options(parts: SplitResult, **known: Callable[[str], Any]) -> dict[str, Any
 
 
 # Each imports its store by itself: an application uses one, and starts without the code of the others.
-_MAKERS: dict[str, Callable[[SplitResult, Callable[[], float]], Store]] = {
+_MAKERS: dict[str, Callable[[SplitResult, Callable[[], float] | None], Store]] = {
     "sqlite": _make_sqlite,
     "memory": _make_memory,
     **dict.fromkeys(

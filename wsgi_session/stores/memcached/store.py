@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote
 
+from ...clock import clock_of
 from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher
 from ...record import Record
@@ -53,7 +54,7 @@ class MemcachedStore:
             prefix, socket module. Its connections are left alone.
         prefix: What the keys in Memcached begin with. Printable ASCII without spaces, at most 186 characters.
         timeout: How long to wait for a connection, and for each answer, in seconds.
-        clock: Returns the time in Unix seconds.
+        clock: Returns the time in Unix seconds. Default: ``time.time``, looked up at each call.
 
     Raises:
         ConfigError: An option is not allowed, or pymemcache is not installed.
@@ -67,7 +68,7 @@ class MemcachedStore:
         *,
         prefix: str = _DEFAULT_PREFIX,
         timeout: float = _DEFAULT_TIMEOUT_S,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 60:
             raise ConfigError(f"MemcachedStore.timeout must be more than 0 and at most 60 seconds, got {timeout!r}.")
@@ -83,7 +84,7 @@ class MemcachedStore:
         if not names or len(set(names)) < len(names):
             raise ConfigError(f"MemcachedStore.servers must name at least one server, and each once; got {names}.")
         self.events: Dispatcher = StoreDispatcher(clock=clock)
-        self._clock = clock
+        self._clock = clock_of(clock)
 
     def __repr__(self) -> str:
         return f"MemcachedStore({[server.name for server in self._servers]})"
@@ -159,7 +160,7 @@ class MemcachedStore:
         return absolute if absolute <= _MAX_ABSOLUTE else _FOREVER
 
 
-def make_memcached_store(parts: SplitResult, clock: Callable[[], float]) -> MemcachedStore:
+def make_memcached_store(parts: SplitResult, clock: Callable[[], float] | None) -> MemcachedStore:
     """Return the store that a URL names: ``memcached://host1:port,host2:port`` or ``memcached:///path/of/a/socket``.
 
     Options are ``prefix`` and ``timeout``, as in ``memcached://host?timeout=0.5``.

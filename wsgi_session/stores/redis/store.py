@@ -10,13 +10,13 @@ import math
 import os
 import re
 import struct
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import SplitResult, urlencode
 
+from ...clock import clock_of
 from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher, logger
 from ...record import Record
@@ -59,7 +59,7 @@ class RedisStore:
             connection, retry or cache of the client, and never closes it.
         prefix: What the name of every key begins with: letters, digits and ``_ . : / -``.
         timeout: How long to wait for a connection, and for an answer, in seconds.
-        clock: Returns the time in Unix seconds.
+        clock: Returns the time in Unix seconds. Default: ``time.time``, looked up at each call.
 
     Raises:
         ConfigError: An option is not allowed, or the driver is not installed.
@@ -73,7 +73,7 @@ class RedisStore:
         *,
         prefix: str = "wsgi_session:",
         timeout: float = 2.0,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         if not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix):
             raise ConfigError(
@@ -84,7 +84,7 @@ class RedisStore:
             raise ConfigError(f"RedisStore.timeout must be more than 0 and at most 60 seconds, got {timeout!r}.")
         self.events: Dispatcher = StoreDispatcher(clock=clock)
         self._prefix = prefix.encode()
-        self._clock = clock
+        self._clock = clock_of(clock)
         if isinstance(client_or_url, str):
             self._place, self._make_engine = engine_of_url(client_or_url, float(timeout))
         else:
@@ -344,7 +344,7 @@ def _warn_of_eviction(engine: Engine, place: str) -> None:
         )
 
 
-def make_redis_store(parts: SplitResult, clock: Callable[[], float]) -> RedisStore:
+def make_redis_store(parts: SplitResult, clock: Callable[[], float] | None) -> RedisStore:
     """Return the store that a URL names, not connected yet; its options *prefix* and *timeout* are the store's.
 
     Raises:

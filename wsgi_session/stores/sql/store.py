@@ -1,10 +1,10 @@
 """Sessions in a table of an SQL database: the store, and what makes one from a URL."""
 
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from ...clock import clock_of
 from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher, StoreFailed
 from ...record import Record
@@ -43,7 +43,7 @@ class SQLStore:
         create: Whether to make the table where it is missing. If not, make it with what :func:`ddl` returns.
         timeout: How long to wait for a connection, and for each answer, in seconds. PostgreSQL's drivers wait at least
             two for a connection.
-        clock: Returns the time in Unix seconds.
+        clock: Returns the time in Unix seconds. Default: ``time.time``, looked up at each call.
 
     Raises:
         ConfigError: SQLAlchemy or the driver is not installed, or an option is not allowed.
@@ -58,7 +58,7 @@ class SQLStore:
         table: str = DEFAULT_TABLE,
         create: bool = True,
         timeout: float = 2.0,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 60:
             raise ConfigError(f"SQLStore.timeout must be more than 0 and at most 60 seconds, got {timeout!r}.")
@@ -75,7 +75,7 @@ class SQLStore:
         self._statements = Statements(schema.sessions, database.dialect, _PAGE, database.compiled)
         self.events: Dispatcher = StoreDispatcher(clock=clock)
         self._table = table
-        self._clock = clock
+        self._clock = clock_of(clock)
         self._creates = 0
 
     def __repr__(self) -> str:
@@ -207,7 +207,7 @@ def ddl(url_or_dialect: str, *, table: str = DEFAULT_TABLE) -> str:
     return Schema(table).ddl(dialect_of(url_of(url)))
 
 
-def make_sql_store(url: str, clock: Callable[[], float] = time.time) -> SQLStore:
+def make_sql_store(url: str, clock: Callable[[], float] | None = None) -> SQLStore:
     """Return the store that a URL names; its options ``table``, ``create`` and ``timeout`` are not for the driver.
 
     Raises:
