@@ -8,7 +8,7 @@ from .errors import ConfigError
 __all__ = ["clock_of"]
 
 
-def clock_of(clock: object) -> Callable[[], float]:
+def clock_of(clock: Callable[[], float] | None) -> Callable[[], float]:
     """Return *clock*, a callable that returns Unix seconds; ``None`` is the system's.
 
     Raises:

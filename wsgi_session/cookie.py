@@ -9,6 +9,7 @@ from typing import Literal
 from werkzeug.http import dump_cookie
 
 from .errors import ConfigError
+from .options import checks_options
 
 __all__ = ["Cookie"]
 
@@ -38,6 +39,7 @@ _DOMAIN = re.compile(
 _PREFIXES = ("__Host-Http-", "__Host-", "__Secure-", "__Http-")
 
 
+@checks_options
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cookie:
     """How the session cookie looks.

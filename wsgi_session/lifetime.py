@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import cached_property
 
 from .errors import ConfigError
+from .options import checks_options
 
 __all__ = ["MAX_CLOCK_SKEW_S", "Lifetime"]
 
@@ -18,6 +19,7 @@ MAX_CLOCK_SKEW_S = 60.0
 _IDLE = timedelta(hours=1)
 
 
+@checks_options
 @dataclass(frozen=True, kw_only=True)
 class Lifetime:
     """When a session stops being valid, judged on the server.

@@ -16,6 +16,7 @@ from .events import Dispatcher, Event
 from .finder import Finder
 from .headers import HeadEdit, Headers, add_vary_cookie, has_cookie, replace_cookie
 from .lifetime import Lifetime
+from .options import checks_options
 from .plan import Facts, Tell, make_plan
 from .registry import SessionRegistry
 from .session import Phase, Session, SessionHost
@@ -69,6 +70,7 @@ USED: Final = Outcome(is_used=True)
 """What is told of a session that the request used, if the browser need not hear of it."""
 
 
+@checks_options
 class SessionManager:
     """Opens and commits sessions against a store.
 

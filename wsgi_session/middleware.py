@@ -13,6 +13,7 @@ from .events import Event
 from .headers import Headers
 from .lifetime import Lifetime
 from .manager import UNUSED, USED, Outcome, SessionManager
+from .options import checks_options
 from .registry import SessionRegistry
 from .session import Phase, Session
 from .stores.base import Store
@@ -42,6 +43,7 @@ _UNAVAILABLE_HEADERS: Final = (
 )
 
 
+@checks_options
 class SessionMiddleware(Wrapper):
     """Gives *app* a session in ``environ["session"]``, safe by default and free when it is not used.
 

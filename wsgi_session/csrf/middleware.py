@@ -9,6 +9,7 @@ from ..errors import ConfigError, HeadersSent, StoreUnavailable
 from ..events import CsrfReason, CsrfRejected
 from ..headers import Headers, add_vary, keep_unshared, keep_unstored, replace_cookie
 from ..middleware import COOKIE_NAMES, get_session
+from ..options import checks_options
 from ..session import Session
 from ..wrapper import Wrapper
 from .exempt import Exemptions
@@ -40,6 +41,7 @@ _REFUSED_HEADERS: Final = (
 )
 
 
+@checks_options
 class CSRFMiddleware(Wrapper):
     """Refuses requests to *app* that would change something, unless the site's own page sent them.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from ..clock import clock_of
 from ..errors import ConfigError
 from ..events import Dispatcher, SessionExpired
+from ..options import checks_options
 from ..record import Record
 from .base import EXPIRY_GRACE_S
 from .reporting import StoreDispatcher
@@ -16,6 +17,7 @@ from .reporting import StoreDispatcher
 __all__ = ["MemoryStore"]
 
 
+@checks_options
 class MemoryStore:
     """Keeps sessions in this process's memory. They end with it, and no other process sees them.
 

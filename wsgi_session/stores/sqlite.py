@@ -16,6 +16,7 @@ from weakref import WeakSet
 from ..clock import clock_of
 from ..errors import ConfigError, StoreUnavailable
 from ..events import Dispatcher
+from ..options import checks_options
 from ..record import Record
 from .base import EXPIRY_GRACE_S, live_record
 from .reporting import StoreDispatcher
@@ -76,6 +77,7 @@ def _close_before_fork() -> None:
 getattr(os, "register_at_fork", lambda **_: None)(before=_close_before_fork)
 
 
+@checks_options
 class SQLiteStore:
     """Keeps sessions in one SQLite file that all the processes of one machine share.
 

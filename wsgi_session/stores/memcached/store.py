@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote
 from ...clock import clock_of
 from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher
+from ...options import checks_options
 from ...record import Record
 from ..base import EXPIRY_GRACE_S, live_record
 from ..packed import LIMITS, limits_in, packed, unpacked
@@ -35,6 +36,7 @@ _FOREVER: Final = 0
 _AT_ONCE: Final = -1
 
 
+@checks_options
 class MemcachedStore:
     """Keeps sessions in one Memcached server, or spread over several.
 

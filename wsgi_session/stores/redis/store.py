@@ -19,6 +19,7 @@ from urllib.parse import SplitResult, urlencode
 from ...clock import clock_of
 from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher, logger
+from ...options import checks_options
 from ...record import Record
 from ..base import EXPIRY_GRACE_S, live_record
 from ..packed import JUDGED_BYTES, LIMITS, MAX_VALUE_BYTES, VERSION_BYTES, is_live, newer_format, packed, unpacked
@@ -46,6 +47,7 @@ _ROUNDS: Final = 100
 _MakeCommands = Callable[[bytes], list[tuple[Any, ...]]]
 
 
+@checks_options
 class RedisStore:
     """Keeps sessions in Redis 7 or Valkey 8, or newer: one server, Sentinel or Cluster.
 

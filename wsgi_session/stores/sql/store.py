@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ...clock import clock_of
 from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher, StoreFailed
+from ...options import checks_options
 from ...record import Record
 from ..base import EXPIRY_GRACE_S, live_record
 from ..reporting import StoreDispatcher
@@ -27,6 +28,7 @@ _SWEEP_EVERY: Final = 16
 _SWEEP_BATCH: Final = 64
 
 
+@checks_options
 class SQLStore:
     """Keeps sessions in one table of an SQL database, for any number of machines.
 
