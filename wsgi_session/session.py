@@ -88,6 +88,10 @@ class Session(MutableMapping[str, Any]):
         words += ["dirty"] if self.is_dirty else []
         return f"<Session {' '.join(words)}>"
 
+    # sentry-sdk walks through every mapping that it finds among local variables: that would load a session which the
+    # request never used, and send its values.
+    __sentry_repr__ = __repr__
+
     def __copy__(self) -> "Session":
         return self
 
