@@ -92,9 +92,9 @@ class Finder:
         is_repair_due = False
         if started_at > now or record.seen_at > now or record.created_at > now:
             # The clocks of two hosts differ, and that must not log anybody out: what is in the future counts as now.
-            is_repair_due = started_at > now + MAX_CLOCK_SKEW_S
             ahead_s = max(record.seen_at, started_at) - now
-            if ahead_s > MAX_CLOCK_SKEW_S:
+            is_repair_due = ahead_s > MAX_CLOCK_SKEW_S  # or the session would not end before that moment
+            if is_repair_due:
                 self._events.emit(ClockSkew, id=key, ahead_s=ahead_s)
             record = record.clamped(now)
             started_at = record.started_at

@@ -209,6 +209,41 @@ def test_sec_42_a_clock_far_ahead_does_not_make_a_session_immortal(visitor: Visi
     assert visitor.read() == {}
 
 
+@pytest.mark.parametrize("look", [dict, lambda session: session.set("seen", 1)], ids=["a reader", "a writer"])
+@pytest.mark.parametrize("lifetime", [Lifetime(), Lifetime(absolute=None)], ids=["a day in all", "idle limit alone"])
+def test_sec_42_a_clock_that_ran_ahead_leaves_the_idle_limit_in_force(
+    store: Store, clock: FakeClock, lifetime: Lifetime, look: Callable[[Session], Any]
+) -> None:
+    """What was last used under the wrong time counts as used when the right one is first seen."""
+    visitor = visitor_of(store, clock=clock, lifetime=lifetime)
+    start(visitor)
+    for _ in range(4):
+        clock.advance(HOUR * 5 / 6)
+        visitor.read()
+    clock.advance(-HOUR * 4 * 5 / 6)  # corrected
+
+    visitor.visit(look)
+    clock.advance(HOUR - SECOND)
+    assert visitor.read()["user"] == "ada"
+    clock.advance(HOUR)
+    assert visitor.read() == {}
+
+
+def test_sec_42_a_corrected_session_is_corrected_once(visitor: Visitor, clock: FakeClock) -> None:
+    """The first use writes it, with an event; the next ones read as ever."""
+    clock.advance(DAY)
+    start(visitor)
+    clock.advance(-DAY)
+    visitor.spy.calls.clear()
+    visitor.events.clear()
+
+    visitor.read()
+    visitor.read()
+
+    assert visitor.spy.calls == ["load", "update", "load"]
+    assert visitor.happened() == ["clock_skew", "loaded", "saved", "loaded"]
+
+
 @pytest.mark.parametrize("ahead_s", [30, 120, 86_400 * 365])
 def test_sec_42_a_revocation_reaches_sessions_of_a_host_whose_clock_is_ahead(store: Store, ahead_s: int) -> None:
     """What seems to be younger than the call to revoke is older than it all the same."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from ..clock import clock_of
 from ..errors import ConfigError
 from ..events import Dispatcher, SessionExpired
+from ..lifetime import MAX_CLOCK_SKEW_S
 from ..options import checks_options
 from ..record import Record
 from .base import EXPIRY_GRACE_S
@@ -78,7 +79,8 @@ class MemoryStore:
             current = self._live(key)
             if current is None or current.version != version:
                 return False
-            self._put(key, record, since=current, version=next(self._versions))
+            is_ahead = current.seen_at > self._clock() + MAX_CLOCK_SKEW_S
+            self._put(key, record, since=record if is_ahead else current, version=next(self._versions))
             return True
 
     def touch(self, key: str, *, seen_at: float, expires_at: float) -> bool:

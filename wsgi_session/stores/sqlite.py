@@ -16,6 +16,7 @@ from weakref import WeakSet
 from ..clock import clock_of
 from ..errors import ConfigError, StoreUnavailable
 from ..events import Dispatcher
+from ..lifetime import MAX_CLOCK_SKEW_S
 from ..options import checks_options
 from ..record import Record
 from .base import EXPIRY_GRACE_S, live_record
@@ -143,12 +144,16 @@ class SQLiteStore:
 
     def update(self, key: str, record: Record, *, version: object) -> bool:
         """Replace the record if it is live and still this *version*."""
+        now = self._clock()
+        ahead = now + MAX_CLOCK_SKEW_S
+        data, created_at, seen_at, expires_at, *others = _values(record)
         return (
             self._changed(
-                "UPDATE wsgi_sessions SET data = ?, created_at = ?, seen_at = max(seen_at, ?),"
-                " expires_at = max(expires_at, ?), authenticated_at = ?, user_id = ?, label = ?, version = version + 1"
-                " WHERE key = ? AND version = ? AND expires_at > ?",
-                (*_values(record), key, version, self._clock()),
+                # Of limits that a clock which ran ahead has set nothing is left.
+                "UPDATE wsgi_sessions SET data = ?, created_at = ?, seen_at = max(seen_at * (seen_at <= ?), ?),"
+                " expires_at = max(expires_at * (seen_at <= ?), ?), authenticated_at = ?, user_id = ?, label = ?,"
+                " version = version + 1 WHERE key = ? AND version = ? AND expires_at > ?",
+                (data, created_at, ahead, seen_at, ahead, expires_at, *others, key, version, now),
             )
             > 0
         )

@@ -274,6 +274,17 @@ class RecordPromises(Hooks):
             )
             _assert_limits(read(store, key), record, moved)
 
+    def test_update_replaces_limits_from_the_future(self, store: Store, clock: FakeClock) -> None:
+        """Limits that a clock which ran ahead has set go, or the session would not end before that moment."""
+        key, now = new_key(), clock()
+        store.create(key, new_record(clock, seen_at=now + 1000, expires_at=now + 1000 + LIFE_S))
+        corrected = new_record(clock, data=b"new", seen_at=now, expires_at=now + LIFE_S)
+
+        is_updated = store.update(key, corrected, version=read(store, key).version)
+
+        assert is_updated is True, "update() refused a live record from the future"
+        _assert_same(read(store, key), corrected)
+
     # --- touch -------------------------------------------------------------------------------------------------------
 
     def test_touch_moves_the_limits_and_nothing_else(self, store: Store, clock: FakeClock) -> None:

@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote
 from ...clock import clock_of
 from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher
+from ...lifetime import MAX_CLOCK_SKEW_S
 from ...options import checks_options
 from ...record import Record
 from ..base import EXPIRY_GRACE_S, live_record
@@ -105,9 +106,11 @@ class MemcachedStore:
     def update(self, key: str, record: Record, *, version: object) -> bool:
         """Replace the record if it is live and still this *version*."""
         cas, seen_at, expires_at = _known(version)
-        if expires_at <= self._clock():
+        now = self._clock()
+        if expires_at <= now:
             return False
-        if record.seen_at < seen_at or record.expires_at < expires_at:
+        is_ahead = seen_at > now + MAX_CLOCK_SKEW_S
+        if not is_ahead and (record.seen_at < seen_at or record.expires_at < expires_at):
             record = record.renewed(seen_at=max(record.seen_at, seen_at), expires_at=max(record.expires_at, expires_at))
         return self._swap(self._server_of(key), key, record, cas)
 

@@ -44,7 +44,12 @@ class Statements:
         first |= {c.session_key: sa.bindparam("key"), c.version: sa.literal(1)}
         self.insert = compiled(_insert_if_absent(table, dialect).values(first))
         live = sa.update(table).where(is_it, is_live)
-        self.update = compiled(live.where(is_same).values({**plain, **limits, c.version: c.version + 1}))
+        # Of limits that a clock which ran ahead has set nothing is left. In this order: MySQL goes by what it has set.
+        is_ahead = c.seen_at > sa.bindparam("ahead")
+        kept = [
+            (column, sa.case((is_ahead, _new(column)), else_=limits[column])) for column in (c.expires_at, c.seen_at)
+        ]
+        self.update = compiled(live.where(is_same).ordered_values(*kept, *plain.items(), (c.version, c.version + 1)))
         self.touch = compiled(live.values(limits))
         delete = sa.delete(table).where(is_it, is_live)
         self.delete = compiled(delete)
