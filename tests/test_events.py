@@ -4,16 +4,25 @@ import dataclasses
 import logging
 import pickle
 import typing
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 import wsgi_session
-from wsgi_session import Event, SessionCreated, SessionRevoked, SessionRotated, StoreFailed, events
+from wsgi_session import (
+    Event,
+    SessionCreated,
+    SessionRevoked,
+    SessionRotated,
+    StoreFailed,
+    ValueOverwritten,
+    events,
+)
 from wsgi_session.events import Dispatcher, describe
 from wsgi_session.testing import FakeClock
 
-CLASS_VARS = {"name", "level"}
+CLASS_VARS = {"name", "level", "remedy"}
 KINDS = [kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, Event) and kind != Event]
 
 # The name and the level are what log searches and alarms are made of: a change of them is announced.
@@ -26,7 +35,7 @@ PROMISED = {
     "expired": logging.INFO,
     "header_rejected": logging.WARNING,
     "loaded": logging.DEBUG,
-    "overwritten": logging.INFO,
+    "overwritten": logging.WARNING,
     "rejected": logging.INFO,
     "revoked": logging.INFO,
     "rotated": logging.INFO,
@@ -192,3 +201,29 @@ def test_a_callback_can_still_stop_the_process() -> None:
 def test_the_line_of_an_event(event: Event, line: str) -> None:
     """Its name, then what it carries; what is not known is left out."""
     assert describe(event) == line
+
+
+def test_overwritten_names_the_keys_and_what_to_write_instead(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever reads the log at its default level learns that a change may be lost, of which key, and the remedy."""
+    Dispatcher(clock=FakeClock()).emit(ValueOverwritten, id="ab", keys=("cart", "hits"))
+
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    for words in ("'cart'", "'hits'", "may be lost", "increment(", "append(", "apply("):
+        assert words in record.getMessage()
+
+
+def test_overwritten_is_logged_once_a_minute_for_each_key(heard: list[Event], caplog: pytest.LogCaptureFixture) -> None:
+    """A busy counter does not fill the log, and hides no other key. The callback hears all of them."""
+    clock = FakeClock()
+    dispatcher = Dispatcher(heard.append, clock)
+    for keys in [("cart",), ("cart",), ("cart", "hits"), ("hits", "cart")]:
+        dispatcher.emit(ValueOverwritten, id="ab", keys=keys)
+    clock.advance(timedelta(seconds=60))
+    dispatcher.emit(ValueOverwritten, id="cd", keys=("cart",))
+
+    logged = [record.getMessage().partition(". ")[0].partition("keys=")[2] for record in caplog.records]
+    assert logged == ["('cart',)", "('hits',)", "('cart',)"]
+    assert [event.keys for event in heard if isinstance(event, ValueOverwritten)] == [
+        ("cart",), ("cart",), ("cart", "hits"), ("hits", "cart"), ("cart",)
+    ]  # fmt: skip

@@ -6,8 +6,10 @@ An event never carries a token or a value. Its ``id`` is the public handle of th
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal
+
+from .throttle import Throttle
 
 __all__ = [
     "ClockSkew",
@@ -44,6 +46,8 @@ class Event:
 
     name: ClassVar[str]
     level: ClassVar[int] = logging.DEBUG
+    remedy: ClassVar[str] = ""
+    """What to do about it, for the log."""
 
     at: float
     id: str | None = None
@@ -154,10 +158,18 @@ class CookieAmbiguous(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueOverwritten(Event):
-    """Two requests changed the same ``keys`` to different values; the later commit won."""
+    """Two requests changed what is under the same ``keys``; the later commit won, and a change may be lost.
+
+    Emitted where they left different values, and where both left the same number, list or dict: each may have added
+    to it. Logged at most once a minute for each key.
+    """
 
     name = "overwritten"
-    level = logging.INFO
+    level = logging.WARNING
+    remedy = (
+        "Another request changed the same keys, and its change may be lost. Where you count or collect, say so: "
+        'increment(("cart", "pear")), append(("cart", "notes"), item) and apply(key, function) lose nothing.'
+    )
 
     keys: tuple[str, ...]
 
@@ -236,13 +248,14 @@ class Dispatcher:
         clock: Returns the time in Unix seconds. Default: ``time.time``, looked up at each call.
     """
 
-    __slots__ = ("_clock", "_on_event")
+    __slots__ = ("_clock", "_on_event", "_overwritten")
 
     def __init__(
         self, on_event: Callable[[Event], None] | None = None, clock: Callable[[], float] | None = None
     ) -> None:
         self._on_event = on_event
         self._clock = clock
+        self._overwritten = Throttle(period_s=60)
 
     def emit(self, kind: type[Event], **details: Any) -> None:
         """Make an event of *kind* and hand it out; costs next to nothing when nobody listens."""
@@ -251,19 +264,29 @@ class Dispatcher:
             return
         event = kind(at=time.time() if self._clock is None else self._clock(), **details)
         if is_logged:
-            logger.log(kind.level, "session %s", describe(event))
+            self._log(event)
         if self._on_event is not None:
             try:
                 self._on_event(event)
             except Exception:
                 logger.exception("on_event raised for the event %r; the session is not affected.", kind.name)
 
+    def _log(self, event: Event) -> None:
+        if isinstance(event, ValueOverwritten):
+            # A key that is overwritten at all is overwritten often.
+            keys = tuple(key for key in event.keys if self._overwritten.lets(key, event.at))
+            if not keys:
+                return
+            event = replace(event, keys=keys)
+        logger.log(event.level, "session %s", describe(event))
+
 
 def describe(event: Event) -> str:
-    """Return *event* as one line: its name, then what it carries."""
+    """Return *event* as one line: its name, what it carries, and what to do about it."""
     details = " ".join(
         f"{field.name}={getattr(event, field.name)!r}"
         for field in fields(event)
         if field.name != "at" and getattr(event, field.name) is not None
     )
-    return f"{event.name} {details}".rstrip()
+    line = f"{event.name} {details}".rstrip()
+    return f"{line}. {event.remedy}" if event.remedy else line

@@ -1,0 +1,46 @@
+"""Once in a while for each name: what keeps a busy site from filling its log with one and the same line."""
+
+from typing import Final
+
+__all__ = ["Throttle"]
+
+MAX_NAMES: Final = 1000
+"""How many names are remembered. More of them within one period have to wait."""
+
+
+class Throttle:
+    """Lets each name through once in *period_s* seconds. For any number of threads, without a lock.
+
+    A lock that is held while the process forks would never be free again in the child.
+    """
+
+    __slots__ = ("_last", "_period_s")
+
+    def __init__(self, period_s: float) -> None:
+        self._period_s = period_s
+        # In each list, the time when that name was let through; empty while a thread decides.
+        self._last: dict[str, list[float]] = {}
+
+    def lets(self, name: str, now: float) -> bool:
+        """Return whether it is the turn of *name* at the time *now*, in seconds; then that is remembered."""
+        if name not in self._last and not self._has_room(now):
+            return False
+        last = self._last.setdefault(name, [now - self._period_s])
+        try:
+            before = last.pop()
+        except IndexError:
+            return False  # another thread got here first
+        is_due = self._is_over(before, now)
+        last.append(now if is_due else before)
+        return is_due
+
+    def _is_over(self, before: float, now: float) -> bool:
+        return not 0 <= now - before < self._period_s  # a clock that was set back starts over
+
+    def _has_room(self, now: float) -> bool:
+        if len(self._last) >= MAX_NAMES:
+            kept = {
+                name: last for name, last in self._last.copy().items() if not self._is_over((last or [now])[0], now)
+            }
+            self._last = kept
+        return len(self._last) < MAX_NAMES
