@@ -12,7 +12,7 @@ from values import session_data
 from wsgi_session import JSONCodec
 from wsgi_session.changes import Changes
 from wsgi_session.errors import EncodeError
-from wsgi_session.merge import ABSENT
+from wsgi_session.path import ABSENT
 
 CODEC = JSONCodec()
 

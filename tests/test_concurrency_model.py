@@ -57,6 +57,12 @@ class Request:
     mine: Data = field(default_factory=dict)
     # What it did, to be done again on whatever others have stored by the time of the commit.
     steps: list[Step] = field(default_factory=list)
+    # The same for the dict, until it got a new value as a whole.
+    nested_steps: list[Step] = field(default_factory=list)
+    is_whole: bool = False
+    is_assigned_back: bool = False
+    # The keys whose list or dict the application has in its hands.
+    held: set[str] = field(default_factory=set)
     is_cleared: bool = False
     is_rotated: bool = False
     is_lost: bool = False
@@ -70,31 +76,57 @@ class Request:
 
     @property
     def is_dirty(self) -> bool:
-        return bool(self.steps) or self.is_cleared or self.mine != self.base
+        is_told = self.steps or self.nested_steps or self.is_whole or self.is_cleared or self.is_assigned_back
+        return bool(is_told) or self.mine != self.base
 
     def do(self, step: Step) -> None:
         step(self.mine)
         self.steps.append(step)
 
-    def settle(self) -> None:
-        self.base, self.steps, self.is_cleared = copy.deepcopy(self.mine), [], False
+    def do_nested(self, step: Step) -> None:
+        step(self.mine)
+        if not self.is_whole:
+            self.nested_steps.append(step)
+
+    def replace_nested(self, nested: Data | None) -> None:
+        """Give the dict a new value, or none: what was done to the old one, and by others, does not matter any more."""
+        self.nested_steps.clear()
+        self.is_whole = True
+        put(self.mine, "nested", nested)
+
+    def settle(self, stored: Data) -> None:
+        """Begin again from what is *stored*, but for the lists and dicts in hand."""
+        self.held &= self.mine.keys()
+        kept = {name: self.mine[name] for name in self.held}
+        self.mine = copy.deepcopy({name: value for name, value in stored.items() if name not in self.held}) | kept
+        self.base, self.steps, self.nested_steps = copy.deepcopy(self.mine), [], []
+        self.is_cleared = self.is_whole = self.is_assigned_back = False
 
     def merged_into(self, theirs: Data) -> Data:
         """Return what the store should have after this request if it had *theirs* before."""
         if self.is_cleared:
             return copy.deepcopy(self.mine)
-        merged = copy.deepcopy(theirs)
-        for step in self.steps:
+        merged, expected = copy.deepcopy(theirs), copy.deepcopy(self.base)
+        for step in self.steps + self.nested_steps:
             step(merged)
-        base, mine = self.base.get("nested", {}), self.mine.get("nested", {})
-        if mine != base:
+            step(expected)
+        mine, was = self.mine.get("nested"), expected.get("nested")
+        if self.is_whole:
+            put(merged, "nested", copy.deepcopy(mine))
+        elif mine is not None and mine != was:
+            # What else was done inside of it, in whatever order.
             nested = merged.setdefault("nested", dict(mine))
-            for name in base.keys() | mine.keys():
-                if name not in mine:
-                    nested.pop(name, None)
-                elif mine[name] != base.get(name):
-                    nested[name] = mine[name]
+            for name in mine.keys() | (was or {}).keys():
+                if mine.get(name) != (was or {}).get(name):
+                    put(nested, name, mine.get(name))
         return merged
+
+
+def put(data: Data, name: str, value: Any) -> None:
+    """Store *value* under *name*; ``None`` removes what is there."""
+    data[name] = value
+    if value is None:
+        del data[name]
 
 
 thorough = settings(max_examples=max(100, settings().max_examples))
@@ -109,7 +141,8 @@ slots = st.integers(0, 2)
 names = st.sampled_from(["one", "two", "number", "list"])
 verbs = weighted(
     {"set": 3, "remove": 1, "change_nested": 2, "remove_nested": 1, "increment": 2, "append": 2, "apply": 1}
-    | {"clear": 1, "rotate": 3, "destroy": 1}
+    | {"clear": 1, "rotate": 3, "destroy": 1, "assign_dict": 1, "assign_back": 1, "remove_dict": 1, "default": 2}
+    | {"increment_path": 3, "set_path": 1, "remove_path": 1}
 )
 ends = weighted({200: 5, 302: 2, 500: 1, None: 1, "disconnect": 1, "save": 2})
 # The cookie that was told last, one of those before, or none.
@@ -118,6 +151,15 @@ happenings = weighted({1: 4, 9: 3, 10: 3, 60: 1, 99: 1, "revoke": 2, "revoke_whe
 changes = st.tuples(st.just("change"), slots, verbs, names)
 commits = st.tuples(st.just("commit"), slots, ends, cookie_choices)
 events = changes | changes | changes | commits | commits | st.tuples(st.just("happen"), happenings, st.integers(0, 9))
+
+# Two tabs of one session, at one dict: every two ways to change it meet soon.
+dict_verbs = weighted(
+    {"default": 3, "change_nested": 2, "remove_nested": 1, "assign_dict": 1, "assign_back": 2, "remove_dict": 2}
+    | {"increment_path": 3, "set_path": 1, "remove_path": 1, "increment": 1, "clear": 1}
+)
+dict_changes = st.tuples(st.just("change"), st.integers(0, 1), dict_verbs, st.sampled_from(["one", "two"]))
+dict_commits = st.tuples(st.just("commit"), st.integers(0, 1), weighted({200: 3, "save": 1}), st.just(-1))
+dict_events = dict_changes | dict_changes | dict_commits
 
 
 class OverlappingRequests(RuleBasedStateMachine):
@@ -158,6 +200,7 @@ class OverlappingRequests(RuleBasedStateMachine):
             request.base, request.mine = copy.deepcopy(stored.data), copy.deepcopy(stored.data)
 
         assert request.session == request.mine
+        request.held = {name for name, value in request.mine.items() if isinstance(value, list | dict)}
         assert request.session.is_new is (request.stored is None)
         return request
 
@@ -184,9 +227,38 @@ class OverlappingRequests(RuleBasedStateMachine):
                     request.do(lambda data: data.pop(name, None))
             case "change_nested" if "nested" in request.mine:
                 request.session["nested"][name] = request.mine["nested"][name] = number
+                request.held.add("nested")
             case "remove_nested" if "nested" in request.mine:
                 request.session["nested"].pop(name, None)
                 request.mine["nested"].pop(name, None)
+                request.held.add("nested")
+            case "assign_dict":
+                request.session["nested"] = {name: number}
+                request.replace_nested({name: number})
+                request.held.add("nested")
+            case "assign_back" if "nested" in request.mine:
+                request.session["nested"] = request.session["nested"]
+                request.is_assigned_back = True
+                request.held.add("nested")
+            case "remove_dict" if "nested" in request.mine:
+                request.session.remove("nested")
+                request.replace_nested(None)
+            case "default":
+                request.session.setdefault("nested", {})[name] = number
+                if "nested" not in request.mine:
+                    request.do_nested(lambda data: data.setdefault("nested", {}))
+                request.mine["nested"][name] = number
+                request.held.add("nested")
+            case "increment_path":
+                request.do_nested(lambda data: add_to_nested(data, name, number))
+                assert request.session.increment(("nested", name), number) == request.mine["nested"][name]
+            case "set_path":
+                request.session.set(("nested", name), number)
+                request.do_nested(lambda data: data.setdefault("nested", {}).update({name: number}))
+            case "remove_path":
+                request.session.remove(("nested", name))
+                if name in request.mine.get("nested", {}):
+                    request.do_nested(lambda data: data.get("nested", {}).pop(name, None))
             case "increment":
                 request.do(lambda data: data.update(number=data.get("number", 0) + number))
                 assert request.session.increment("number", number) == request.mine["number"]
@@ -198,9 +270,10 @@ class OverlappingRequests(RuleBasedStateMachine):
                 assert request.session.apply("applied", function, 7) == request.mine["applied"]
             case "clear":
                 request.session.clear()
-                if request.mine:
+                if request.mine or request.is_dirty:
                     request.mine.clear()
                     request.steps.clear()
+                    request.nested_steps.clear()
                     request.is_cleared = True
             case "rotate":
                 request.session.rotate()
@@ -210,11 +283,12 @@ class OverlappingRequests(RuleBasedStateMachine):
                 request.stored, request.ended = None, request.stored or request.ended
                 request.is_rotated = request.is_lost = request.is_unsent = False
                 request.mine.clear()
-                request.settle()
+                request.settle({})
 
     def set(self, request: Request, name: str, value: Any) -> None:
         request.session[name] = copy.deepcopy(value)
         request.do(lambda data: data.update({name: copy.deepcopy(value)}))
+        request.held |= {name} if isinstance(value, list | dict) else set()
 
     # --- and are answered --------------------------------------------------------------------------------------------
 
@@ -292,7 +366,7 @@ class OverlappingRequests(RuleBasedStateMachine):
         stored.seen_at = now
         if is_writing:
             stored.data = request.merged_into(stored.data)
-            request.settle()
+            request.settle(stored.data)
         return "send"
 
     def write(self, request: Request, stored: Stored) -> str:
@@ -303,7 +377,7 @@ class OverlappingRequests(RuleBasedStateMachine):
         self.sessions[key] = request.stored = stored
         request.is_rotated = False
         request.seen_at = stored.seen_at
-        request.settle()
+        request.settle(stored.data)
         return "send"
 
     # --- what else happens -------------------------------------------------------------------------------------------
@@ -347,6 +421,11 @@ class OverlappingRequests(RuleBasedStateMachine):
         return self.number
 
 
+def add_to_nested(data: Data, name: str, number: int) -> None:
+    nested = data.setdefault("nested", {})
+    nested[name] = nested.get(name, 0) + number
+
+
 def is_odd(data: Mapping[str, Any]) -> bool:
     return data.get("number", 0) % 2 == 1
 
@@ -359,6 +438,12 @@ def id_in(cookie: str) -> str:
 class OverlappingOnMemoryStore(OverlappingRequests):
     def make_store(self) -> MemoryStore:
         return MemoryStore(clock=self.clock)
+
+
+class OverlappingAtOneDict(OverlappingOnMemoryStore):
+    @rule(event=dict_events)
+    def step(self, event: tuple[Any, ...]) -> None:
+        super().step(event)
 
 
 class OverlappingOnSQLiteStore(OverlappingRequests):
@@ -375,6 +460,12 @@ class TestOverlappingRequestsOnMemoryStore(OverlappingOnMemoryStore.TestCase):
     """However requests overlap in time, the memory store has what they promise."""
 
     settings = thorough
+
+
+class TestOverlappingRequestsAtOneDict(OverlappingAtOneDict.TestCase):
+    """However two requests change one dict, it has what the rule promises."""
+
+    settings = settings(thorough, max_examples=3 * thorough.max_examples)
 
 
 class TestOverlappingRequestsOnSQLiteStore(OverlappingOnSQLiteStore.TestCase):

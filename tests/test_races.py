@@ -41,6 +41,9 @@ app = views_app(
     begin_other=lambda session: session.update(user="bob"),
     count=lambda session: session.increment("hits"),
     append=lambda session: session.append("items", os.urandom(8).hex()),
+    count_in_cart=lambda session: session.increment(("cart", "pear")),
+    append_in_cart=lambda session: session.append(("cart", "notes"), os.urandom(8).hex()),
+    begin_cart=lambda session: session.setdefault("cart", {}).update({os.urandom(8).hex(): 1}),
     put=put,
     nest=lambda session: session["nested"].update({os.urandom(8).hex(): 1}),
     begin_nested=lambda session: session.set("nested", {}),
@@ -117,6 +120,13 @@ def answered(client: Client, path: str) -> Answer:
     [
         pytest.param("/begin", "/count", lambda data: data["hits"], id="increments"),
         pytest.param("/begin", "/append", lambda data: len(set(data["items"])), id="appends"),
+        pytest.param("/begin", "/count_in_cart", lambda data: data["cart"]["pear"], id="increments of an entry"),
+        pytest.param(
+            "/begin", "/append_in_cart", lambda data: len(set(data["cart"]["notes"])), id="appends to an entry"
+        ),
+        pytest.param(
+            "/begin", "/begin_cart", lambda data: len(data["cart"]), id="entries of a dict that all of them make"
+        ),
         pytest.param("/begin", "/put", lambda data: len(data) - 1, id="different keys"),
         pytest.param("/begin_nested", "/nest", lambda data: len(data["nested"]), id="different nested keys"),
     ],

@@ -87,7 +87,7 @@ class Committer:
             if current.version is not None:
                 record = self._seen(current, now, payload)
                 if self._store.update(key, record, version=current.version):
-                    self._settle(state, Stored(stored.token, key, record, signed=stored.signed), mine)
+                    self._settle(state, Stored(stored.token, key, record, signed=stored.signed), payload, mine)
                     self._events.emit(SessionSaved, id=key)
                     return True
                 _pause(attempt)
@@ -103,7 +103,7 @@ class Committer:
         So of two rotations one wins, and a crash in between leaves the old id working and an unreachable record.
         """
         key, current = stored.key, stored.record
-        mine = state.changes.encode()
+        mine = payload = state.changes.encode()
         rotated = self._insert(state, self._seen(current, now, mine))
         is_done = False
         try:
@@ -111,7 +111,7 @@ class Committer:
                 if current.version is not None:
                     if self._store.delete(key, version=current.version):
                         is_done = True
-                        self._settle(state, rotated, mine)
+                        self._settle(state, rotated, payload, mine)
                         state.new_token, state.is_rotation_due, state.is_unsent = None, False, True
                         self._events.emit(SessionRotated, id=rotated.key, old_id=key)
                         return True
@@ -119,7 +119,7 @@ class Committer:
                 fresh = self._fresh(state, key, now)
                 if fresh is None or (renewed := self._overwrite(rotated, *fresh, now=now)) is None:
                     return self._lose(state, key)
-                current, rotated = fresh[0], renewed
+                (current, payload), rotated = fresh, renewed
             raise self._gave_up(key)
         finally:
             if not is_done:
@@ -199,11 +199,11 @@ class Committer:
         expires_at = self._lifetime.ends_at(started_at=record.started_at, seen_at=now)
         return record.renewed(seen_at=now, expires_at=expires_at, data=data, version=version)
 
-    def _settle(self, state: SessionState, stored: Stored, mine: bytes) -> None:
-        """Remember that everything this request did so far is stored."""
+    def _settle(self, state: SessionState, stored: Stored, payload: bytes, mine: bytes | None = None) -> None:
+        """Remember that everything this request did so far is stored: *payload*, which *mine* was merged into."""
         state.stored = stored
         state.is_repair_due = False
-        state.changes.settle(mine)
+        state.changes.settle(payload, mine)
 
     def _lose(self, state: SessionState, key: str, reason: Literal["gone", "unsent"] = "gone") -> bool:
         """Drop what this request did to a session that has no way on: what is dead stays dead."""

@@ -4,16 +4,13 @@ The three are *base* (as this request loaded it), *mine* (as this request leaves
 by now). None of them is changed, and nothing of them is shared with the result's own containers.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
+from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-__all__ = ["ABSENT", "Merged", "Operation", "merge", "same"]
+from .path import ABSENT, put
 
-ABSENT: Final[Any] = object()
-"""Stands for the value of a key that is not there."""
-
-Operation = Callable[[Any], Any]
-"""From the value of a key, or :data:`ABSENT`, to its new value; exact whatever the value has become meanwhile."""
+__all__ = ["Merged", "is_overwritten", "merge", "same"]
 
 
 class Merged(NamedTuple):
@@ -21,7 +18,7 @@ class Merged(NamedTuple):
 
     data: dict[str, Any]
     overwritten: tuple[str, ...]
-    """The keys that both sides changed, to different values."""
+    """The keys that both sides changed, so that a change of theirs may be lost."""
 
 
 def merge(
@@ -30,44 +27,45 @@ def merge(
     theirs: Mapping[str, Any],
     *,
     assigned: Collection[str] = (),
-    operations: Mapping[str, Sequence[Operation]] | None = None,
     is_cleared: bool = False,
 ) -> Merged:
-    """Return *theirs* with my changes on top.
+    """Return *theirs* with my changes on top, in time linear in the size of the three.
 
     Args:
         base: The data both sides started from.
         mine: The data as I leave it.
         theirs: The data as somebody else left it.
-        assigned: Keys I set or removed on purpose, which count as changed even if they are again as in *base*
-            (where all three are dicts, only their entries count).
-        operations: For a key that I changed by operations only, what to do with its value, in order.
+        assigned: Keys that I gave a new value or removed on purpose. My value counts as a whole, even if it is again
+            as in *base*. Under any other key, dicts are merged entry by entry.
         is_cleared: Whether I emptied the session first, which removes all that was committed before.
-
-    Raises:
-        Exception: Whatever an operation raises on the value that it now meets.
     """
-    operations = operations or {}
+
+    def sides(key: str) -> tuple[Any, Any, Any]:
+        return base.get(key, ABSENT), mine.get(key, ABSENT), theirs.get(key, ABSENT)
+
     if is_cleared:
-        lost = (key for key, value in theirs.items() if not same(base.get(key, ABSENT), value))
-        return Merged(dict(mine), tuple(key for key in lost if not same(mine.get(key, ABSENT), theirs[key])))
+        return Merged(dict(mine), tuple(key for key in theirs if is_overwritten(*sides(key))))
     merged = dict(theirs)
     overwritten = []
     for key in dict.fromkeys([*base, *mine, *theirs]):
-        if key in operations:
-            continue
-        result, is_overwritten = _merge_value(
-            base.get(key, ABSENT), mine.get(key, ABSENT), theirs.get(key, ABSENT), is_changed=key in assigned
-        )
-        _put(merged, key, result)
-        if is_overwritten:
+        result, is_lost = _merge_value(*sides(key), is_assigned=key in assigned)
+        put(merged, (key,), result)
+        if is_lost:
             overwritten.append(key)
-    for key, steps in operations.items():
-        value = theirs.get(key, ABSENT)
-        for step in steps:
-            value = step(value)
-        _put(merged, key, value)
     return Merged(merged, tuple(overwritten))
+
+
+def is_overwritten(base: Any, mine: Any, theirs: Any) -> bool:
+    """Return whether *mine* in the place of *theirs* may lose what they did to the value.
+
+    Two requests that both counted from 3 to 4, or put the same item into a list, leave the same value and have lost
+    one. Where both set a text or a flag to the same, nothing is lost.
+    """
+    return not same(base, theirs) and (_may_sum_up(mine) or not same(mine, theirs))
+
+
+def _may_sum_up(value: Any) -> bool:
+    return isinstance(value, int | float | Decimal | list | dict) and not isinstance(value, bool)
 
 
 def same(left: Any, right: Any) -> bool:
@@ -100,26 +98,22 @@ def _exact(value: Any) -> Any:
 _EXACT_TYPES: Final = frozenset({str, bytes, int, bool, type(None)})
 
 
-def _merge_value(base: Any, mine: Any, theirs: Any, *, is_changed: bool = False) -> tuple[Any, bool]:
-    if isinstance(base, dict) and isinstance(mine, dict) and isinstance(theirs, dict):
-        return _merge_dicts(base, mine, theirs)
-    if same(base, mine) and not is_changed:
-        return theirs, False
-    return mine, not same(base, theirs) and not same(mine, theirs)
+def _merge_value(base: Any, mine: Any, theirs: Any, *, is_assigned: bool = False) -> tuple[Any, bool]:
+    if not is_assigned:
+        # Two requests that each make the dict that was not there yet share it from the beginning.
+        entries = {} if base is ABSENT else base
+        if isinstance(entries, dict) and isinstance(mine, dict) and isinstance(theirs, dict):
+            return _merge_dicts(entries, mine, theirs)
+        if same(base, mine):
+            return theirs, False
+    return mine, is_overwritten(base, mine, theirs)
 
 
 def _merge_dicts(base: dict[Any, Any], mine: dict[Any, Any], theirs: dict[Any, Any]) -> tuple[dict[Any, Any], bool]:
     merged: dict[Any, Any] = {}
-    is_overwritten = False
+    is_any_lost = False
     for key in dict.fromkeys([*theirs, *mine]):
         result, is_lost = _merge_value(base.get(key, ABSENT), mine.get(key, ABSENT), theirs.get(key, ABSENT))
-        _put(merged, key, result)
-        is_overwritten |= is_lost
-    return merged, is_overwritten
-
-
-def _put(data: dict[Any, Any], key: Any, value: Any) -> None:
-    if value is ABSENT:
-        data.pop(key, None)
-    else:
-        data[key] = value
+        put(merged, (key,), result)
+        is_any_lost |= is_lost
+    return merged, is_any_lost

@@ -11,7 +11,7 @@ from .codec import convert, copied
 from .errors import HeadersSent, SessionError, StoreUnavailable
 from .events import Dispatcher, SessionLoaded
 from .headers import HeadEdit, Headers, is_never_shared
-from .merge import ABSENT
+from .path import ABSENT, Key, find, path_of
 from .record import Record
 from .state import SessionState
 from .token import derive_secret, make_token, store_key
@@ -141,15 +141,15 @@ class Session(MutableMapping[str, Any]):
         return self._snapshot().items()
 
     @overload
-    def get(self, key: str, default: Any = None) -> Any: ...
+    def get(self, key: Key, default: Any = None) -> Any: ...
     @overload
-    def get(self, key: str, default: None = None, *, type: type[T]) -> T | None: ...
+    def get(self, key: Key, default: None = None, *, type: type[T]) -> T | None: ...
     @overload
-    def get(self, key: str, default: T, *, type: type[T]) -> T: ...
+    def get(self, key: Key, default: T, *, type: type[T]) -> T: ...
     # The values are Any, so no overload narrows them. "type" is the name that werkzeug's MultiDict.get has for it.
     def get(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
-        key: str,
+        key: Key,
         default: Any = None,
         *,
         type: Any = None,  # noqa: A002
@@ -157,25 +157,52 @@ class Session(MutableMapping[str, Any]):
         """Return the value of *key*, or *default*.
 
         Args:
-            key: What to look up.
+            key: What to look up; a tuple is a path through dicts: ``("cart", "pear")``.
             default: What to return when *key* is absent, or does not fit *type*.
             type: Anything that ``msgspec.convert`` knows: ``int``, ``list[Item]``, a dataclass, a TypedDict, an enum,
                 ``datetime`` … The result is then a copy: put it back with :meth:`set`. Without it, the result is the
                 live value, whose nested changes are saved.
+
+        Raises:
+            TypeError: A path leads through something that is no dict.
         """
         with self._lock:
             changes = self._use().changes
-            if key not in changes.data:
+            if key in changes.data:
+                return changes.read(key) if type is None else convert(changes.data[key], type, default)
+            if not isinstance(key, tuple):
                 return default
-            return changes.read(key) if type is None else convert(changes.data[key], type, default)
+            path = path_of(key)
+            value = changes.read_at(path) if type is None else find(changes.data, path)
+            if value is ABSENT:
+                return default
+            return value if type is None else convert(value, type, default)
 
-    def set(self, key: str, value: Any) -> None:
-        """Store *value* under *key*. Raises ``EncodeError`` right here for a value that cannot be stored."""
-        self[key] = value
+    def set(self, key: Key, value: Any) -> None:
+        """Store *value* under *key*. Raises ``EncodeError`` right here for a value that cannot be stored.
 
-    def remove(self, key: str) -> None:
-        """Remove *key*; no error when it is absent."""
-        self.pop(key, None)
+        A tuple is a path through dicts, which are made where there are none. Then only that entry is set, also when
+        another request changes others of the same dict. Raises ``TypeError`` where a path leads through no dict.
+        """
+        path = path_of(key)
+        if len(path) == 1:
+            self[path[0]] = value
+            return
+        with self._lock:
+            self._changes().assign_at(path, value)
+
+    def remove(self, key: Key) -> None:
+        """Remove *key*; no error when it is absent.
+
+        A tuple is a path through dicts. Raises ``TypeError`` where a path leads through no dict.
+        """
+        path = path_of(key)
+        if len(path) == 1:
+            self.pop(path[0], None)
+            return
+        with self._lock:
+            if find(self._use().changes.data, path) is not ABSENT:
+                self._changes().remove_at(path)
 
     def pop(self, key: str, default: Any = _NO_DEFAULT) -> Any:
         """Remove *key* and return its value, or *default*. Raises ``KeyError`` when it is absent without one."""
@@ -196,10 +223,13 @@ class Session(MutableMapping[str, Any]):
             return key, self._changes().remove(key)
 
     def setdefault(self, key: str, default: Any = None) -> Any:
-        """Return the live value of *key*, stored as *default* first if it is absent."""
+        """Return the live value of *key*, stored as *default* first if it is absent.
+
+        If another request stores the key meanwhile, its value stays, with what this request changes inside of it.
+        """
         with self._lock:
             if key not in self._use().changes.data:
-                self._changes().assign(key, default)
+                self._changes().set_default(key, default)
             return self._use().changes.read(key)
 
     def update(self, other: Any = (), /, **values: Any) -> None:
@@ -226,11 +256,18 @@ class Session(MutableMapping[str, Any]):
 
     # --- exact under conflict ----------------------------------------------------------------------------------------
 
-    def increment(self, key: str, by: Any = 1) -> Any:
+    def increment(self, key: Key, by: Any = 1) -> Any:
         """Add *by* to the number under *key*, absent counting as 0, and return the sum.
 
-        Exact: when requests race, every one's increment counts. Raises ``TypeError`` if the value is no number
-        (``int``, ``float`` or ``Decimal``).
+        Exact: when requests race, every one's increment counts. The returned sum is what this request knows, so two
+        requests at once may get the same one; for the stored sum, call :meth:`save` first, and then :meth:`get`.
+
+        Args:
+            key: What to count; a tuple is a path through dicts, which are made: ``("cart", "pear")``.
+            by: A number: ``int``, ``float`` or ``Decimal``.
+
+        Raises:
+            TypeError: The value is no number, or a path leads through something that is no dict.
         """
 
         def add(value: Any) -> Any:
@@ -239,20 +276,36 @@ class Session(MutableMapping[str, Any]):
         with self._lock:
             return self._changes().operate(key, add)
 
-    def append(self, key: str, item: Any) -> None:
+    def append(self, key: Key, item: Any) -> None:
         """Append *item* to the list under *key*, absent counting as an empty list.
 
-        Exact: when requests race, every one's item is kept. Raises ``TypeError`` if the value is no list.
+        Exact: when requests race, every one's item is kept. In this request, the list has the items that it knows of.
+
+        Args:
+            key: Where the list is; a tuple is a path through dicts, which are made: ``("cart", "notes")``.
+            item: What to append.
+
+        Raises:
+            TypeError: The value is no list, or a path leads through something that is no dict.
         """
         with self._lock:
             self._changes().append(key, item)
 
-    def apply(self, key: str, function: Callable[[Any], Any], default: Any = None) -> Any:
+    def apply(self, key: Key, function: Callable[[Any], Any], default: Any = None) -> Any:
         """Replace the value of *key*, or *default* where it is absent, by ``function(value)`` and return that.
 
         Exact: if another request changed the value meanwhile, *function* runs again on the newer one, after the
         application returned. So it must be pure: it depends on its argument only. What it raises then, nothing of the
-        request is stored, and the error takes the place of the response.
+        request is stored, and the error takes the place of the response. The returned value is what this request
+        knows, as for :meth:`increment`.
+
+        Args:
+            key: What to replace; a tuple is a path through dicts, which are made: ``("cart", "pear")``.
+            function: From the value to the new one.
+            default: What *function* is called with where nothing is stored.
+
+        Raises:
+            TypeError: A path leads through something that is no dict.
         """
         with self._lock:
             return self._changes().operate(key, lambda value: function(copied(default) if value is ABSENT else value))

@@ -1,0 +1,68 @@
+"""Where a value is inside of a session: under a key, or on a path of keys that leads through dicts."""
+
+from typing import Any, Final
+
+__all__ = ["ABSENT", "Key", "Path", "find", "look", "path_of", "put"]
+
+ABSENT: Final[Any] = object()
+"""Stands for a value that is not there."""
+
+Path = tuple[str, ...]
+"""The keys to a value, from the session inwards: ``("cart", "pear")``."""
+
+Key = str | Path
+"""What the exact verbs take: a key of the session, or a path."""
+
+
+def path_of(key: Any) -> Path:
+    """Return *key* as a path.
+
+    Raises:
+        TypeError: It is a tuple that is empty, or holds anything but text: the index of a list is no step of a path.
+    """
+    if not isinstance(key, tuple):
+        return (key,)
+    for position, step in enumerate(key):
+        if not isinstance(step, str):
+            raise TypeError(f'a path is a tuple of str, like ("cart", "pear"); item {position} is {_a(step)}.')
+    if not key:
+        raise TypeError('a path is a tuple of str, like ("cart", "pear"); this one is empty.')
+    return key
+
+
+def find(data: dict[str, Any], path: Path) -> Any:
+    """Return the value at *path*, or :data:`ABSENT`. Raises ``TypeError`` where the way leads through no dict."""
+    value: Any = data
+    for depth, step in enumerate(path):
+        if not isinstance(value, dict):
+            way = "".join(f"[{step!r}]" for step in path[:depth])
+            raise TypeError(f"a path leads through dicts only, and session{way} holds {_a(value)}.")
+        value = value.get(step, ABSENT)
+        if value is ABSENT:
+            break
+    return value
+
+
+def look(data: dict[str, Any], path: Path) -> Any:
+    """Like :func:`find`, but where the way leads through no dict, there is nothing."""
+    try:
+        return find(data, path)
+    except TypeError:
+        return ABSENT
+
+
+def put(data: dict[str, Any], path: Path, value: Any) -> None:
+    """Put *value* at *path*, after :func:`find`. Dicts on the way are made; :data:`ABSENT` removes what is there."""
+    *way, last = path
+    for step in way:
+        if value is ABSENT and step not in data:
+            return
+        data = data.setdefault(step, {})
+    if value is ABSENT:
+        data.pop(last, None)
+    else:
+        data[last] = value
+
+
+def _a(value: Any) -> str:
+    return f"a value of type {type(value).__name__}"
