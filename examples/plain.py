@@ -46,9 +46,9 @@ def cart(environ, start_response):
 
 
 def add_to_cart(environ, start_response):
-    items = get_session(environ).setdefault("cart", [])
-    items.append(form(environ)["item"])  # noticed and saved, though nothing is assigned
-    return answer(start_response, cart=items)
+    session = get_session(environ)
+    session.append("cart", form(environ)["item"])  # exact, too: no item of another tab is lost
+    return answer(start_response, cart=session["cart"])
 
 
 def login(environ, start_response):

@@ -200,11 +200,12 @@ class Site:
     def _add(self, session: Session, form: Form) -> Answer:
         product = form.get("product")
         if product in PRODUCTS:
-            if session.get("cart", type=Cart) is None:
-                session["cart"] = {"items": []}
-            if len(session["cart"]["items"]) >= MAX_CART:
+            cart = session.get("cart", type=Cart)
+            if cart is None:
+                session.remove("cart")  # whatever else is there
+            elif len(cart["items"]) >= MAX_CART:
                 return _see_other("cart", done="full")
-            session["cart"]["items"].append(product)
+            session.append(("cart", "items"), product)
         return _see_other("cart", done="stored")
 
     def _remove(self, session: Session, form: Form) -> Answer:
