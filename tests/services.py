@@ -314,14 +314,13 @@ class Services(contextlib.ExitStack):
 
     # --- Memcached ---------------------------------------------------------------------------------------------------
 
-    def memcached(self, *, memory_mb: int = 64) -> Server:
-        """Start one Memcached."""
+    def memcached(self, *, memory_mb: int = 64, options: Sequence[object] = ()) -> Server:
+        """Start one Memcached with further *options*."""
         server = self.program("memcached")
         directory, port = self.tmp("memcached"), free_port()
         user = ["-u", "nobody"] if os.geteuid() == 0 else []
-        return self.start(
-            "memcached", [server, "-l", "127.0.0.1", "-p", port, "-U", 0, "-m", memory_mb, *user], port, directory
-        )
+        command = [server, "-l", "127.0.0.1", "-p", port, "-U", 0, "-m", memory_mb, *user, *options]
+        return self.start("memcached", command, port, directory)
 
     # --- SQL ---------------------------------------------------------------------------------------------------------
 
