@@ -33,7 +33,7 @@ FLOORS = """
 1  stores/breaker  stores/redis/driver  stores/sql/command  stores/sql/engine
 1  stores/redis/replies  stores/memcached/replies
 1  csrf/token  csrf/origin  csrf/exempt  csrf/form
-0  errors  moment  path  throttle  stores/reasons  stores/resting  stores/sql/psycopg
+0  errors  moment  path  throttle  stores/options  stores/reasons  stores/resting  stores/sql/psycopg
 """
 FLOOR_OF = {room: int(floor) for floor, *rooms in map(str.split, FLOORS.strip().splitlines()) for room in rooms}
 

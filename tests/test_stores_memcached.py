@@ -242,6 +242,9 @@ def test_sec_84_a_prefix_that_is_no_key_is_refused(prefix: Any) -> None:
         pytest.param("h1:11211,h2:11211", id="a list in one text"),
         pytest.param("h1:port", id="a port that is no number"),
         pytest.param("h1:99999", id="a port that is too big"),
+        pytest.param("h1:0", id="port 0"),
+        pytest.param("[::1]:0", id="port 0, IPv6"),
+        pytest.param(":11211", id="no host"),
         pytest.param("ada:secret@h1", id="a password"),
         pytest.param("h1/path", id="a path"),
         pytest.param("unix:", id="no path"),
@@ -279,6 +282,12 @@ def test_a_client_whose_prefix_does_not_fit_is_refused(key_prefix: bytes) -> Non
     """The client's prefix and the store's are one key together."""
     with pytest.raises(ConfigError, match="and the key_prefix of the client must together be"):
         MemcachedStore(pymemcache.Client("h1", key_prefix=key_prefix))
+
+
+def test_a_client_s_port_is_one() -> None:
+    """Nothing listens on port 0."""
+    with pytest.raises(ConfigError, match="from 1 to 65535, got 0"):
+        MemcachedStore(pymemcache.Client(("h1", 0)))
 
 
 def test_its_abilities_and_its_name() -> None:
@@ -338,6 +347,10 @@ def test_a_url_holds_options(clock: FakeClock) -> None:
         pytest.param("memcached://h1/secret", "write a memcached URL as", id="host and path"),
         pytest.param("memcached://h1#secret", "write a memcached URL as", id="fragment"),
         pytest.param("memcached://h1,,h2", "must be 'host:port'", id="an empty server"),
+        pytest.param("memcached://h1:0", "must be 'host:port'", id="port 0"),
+        pytest.param(
+            "memcached://h1?time_out=1", "option 'time_out' (did you mean 'timeout'?) in", id="a typing error"
+        ),
         pytest.param("memcached://h1?ttl=1", "unknown or repeated option 'ttl'", id="unknown option"),
         pytest.param("memcached://h1?timeout=1&timeout=2", "unknown or repeated option 'timeout'", id="twice"),
         pytest.param("memcached://h1?timeout=soon", "timeout must be more than 0", id="no number"),

@@ -5,6 +5,7 @@ import functools
 import logging
 import math
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -580,6 +581,99 @@ def test_the_store_s_options_are_arguments() -> None:
         RedisStore("redis://localhost?timeout=5")
 
 
+def reach_of(url: str, *, clock: FakeClock) -> Any:
+    """Return the pool that a store makes of a URL."""
+    return make_redis_store(urlsplit(url), clock)._make_engine()._pool
+
+
+def test_a_url_says_how_tls_is_checked(clock: FakeClock, caplog) -> None:
+    """By default as strictly as can be; each part of it can be changed."""
+    files = "ssl_ca_certs=/a&ssl_certfile=/b&ssl_keyfile=/c"
+    strict = reach_of(f"rediss://cache.example?{files}", clock=clock).connection_kwargs
+    easy = reach_of("rediss://cache.example?ssl_check_hostname=false", clock=clock).connection_kwargs
+
+    assert [strict[f"ssl_{name}"] for name in ("cert_reqs", "check_hostname", "ca_certs", "certfile", "keyfile")] == [
+        "required",
+        True,
+        "/a",
+        "/b",
+        "/c",
+    ]
+    assert (easy["ssl_cert_reqs"], easy["ssl_check_hostname"]) == ("required", False)
+    assert caplog.records == []
+
+
+def test_sec_83_tls_without_a_check_is_warned_of(clock: FakeClock, caplog) -> None:
+    """Nor is the name checked then; one WARNING says what that means."""
+    reach = reach_of("rediss://cache.example?ssl_cert_reqs=none", clock=clock).connection_kwargs
+
+    assert (reach["ssl_cert_reqs"], reach["ssl_check_hostname"]) == ("none", False)
+    assert [entry.levelname for entry in caplog.records] == ["WARNING"]
+    assert "nobody checks who answers for cache.example" in caplog.text
+
+
+def test_a_url_says_when_the_kernel_asks(clock: FakeClock) -> None:
+    """``keep_alive`` is in seconds, and a minute by default."""
+    for url, idle_s in {"redis://localhost": 60, "redis://localhost?keep_alive=20&prefix=a:": 20}.items():
+        reach = reach_of(url, clock=clock).connection_kwargs
+
+        assert reach["socket_keepalive"] is True
+        assert reach["socket_keepalive_options"][socket.TCP_KEEPIDLE] == idle_s
+
+
+def test_a_url_has_a_password_for_the_sentinels(clock: FakeClock) -> None:
+    """They have their own, or none: the one before the ``@`` is the primary's."""
+    url = f"redis+sentinel://ada:{PASSWORD}@localhost/main"
+    own = reach_of(f"{url}?sentinel_username=watch&sentinel_password=p%40ss", clock=clock)
+    none = reach_of(url, clock=clock)
+
+    def login(pool: Any) -> list[tuple[Any, Any]]:
+        ways = [one.connection_pool.connection_kwargs for one in pool.sentinel_manager.sentinels]
+        return [(way.get("username"), way.get("password")) for way in (pool.connection_kwargs, *ways)]
+
+    assert login(own) == [("ada", PASSWORD), ("watch", "p@ss")]
+    assert login(none) == [("ada", PASSWORD), (None, None)]
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        pytest.param("redis://h?time_out=1", "option 'time_out' (did you mean 'timeout'?) in a redis", id="timeout"),
+        pytest.param("redis://h?socket_timeout=1", "'socket_timeout' (did you mean 'timeout'?)", id="driver"),
+        pytest.param("rediss://h?ssl_cert_req=none", "(did you mean 'ssl_cert_reqs'?)", id="TLS"),
+        pytest.param("redis://h?zzz=1", "option 'zzz' in a redis store URL; known are prefix, timeout", id="no idea"),
+        pytest.param("redis://h?prefix=a&prefix=b", "repeated option 'prefix' in", id="twice"),
+        pytest.param("redis://h?ssl_cert_reqs=none", "option 'ssl_cert_reqs' in a redis", id="TLS without TLS"),
+        pytest.param("rediss://h?private_network=true", "option 'private_network' in a rediss", id="needless"),
+        pytest.param("redis://h?sentinel_password=x", "'sentinel_password' in a redis", id="no sentinel"),
+        pytest.param("rediss://h?ssl_cert_reqs=optional", "ssl_cert_reqs in a rediss store URL must be", id="check"),
+        pytest.param("rediss://h?ssl_check_hostname=0", "ssl_check_hostname in a rediss store URL must", id="0"),
+        pytest.param("redis://h?private_network=", "private_network in a redis store URL must be true or", id="empty"),
+        pytest.param("redis://h?keep_alive=0", "keep_alive in a redis store URL must be a number of sec", id="no time"),
+        pytest.param("redis://h?keep_alive=soon", "keep_alive in a redis store URL must be a", id="no number"),
+        pytest.param("redis://:pass?word@h", "unknown or repeated option in a redis store URL", id="half a password"),
+        pytest.param("redis://h?p%40ss-word=1", "unknown or repeated option in a redis store URL", id="no name"),
+        pytest.param("redis://h:0", "a redis store URL is written as in", id="port 0"),
+        pytest.param("redis+sentinel://h:1,g:0/main", "a redis+sentinel store URL is written as in", id="a sentinel's"),
+        pytest.param("redis+cluster://h:65536", "a redis+cluster store URL is written as in", id="a node's"),
+        pytest.param("redis://h:", "a redis store URL is written as in", id="no port after the colon"),
+    ],
+)
+def test_a_wrong_option_is_named(url: str, text: str, clock: FakeClock) -> None:
+    """With the one that was probably meant; what may be a piece of a password is not."""
+    with pytest.raises(ConfigError, match=re.escape(text)) as failure:
+        make_redis_store(urlsplit(url), clock)
+    assert "word" not in str(failure.value).replace("user:password@", "").replace("or a password", "").replace(
+        "sentinel_password", ""
+    )
+
+
+def test_a_client_s_port_is_one() -> None:
+    """Nothing listens on port 0."""
+    with pytest.raises(ConfigError, match="from 1 to 65535, got 0"):
+        RedisStore(redis.Redis(port=0))
+
+
 def test_a_missing_driver_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without redis-py a URL is a ConfigError with the command that helps."""
     monkeypatch.setitem(sys.modules, "redis", None)
@@ -606,6 +700,9 @@ def test_importing_the_store_imports_no_driver() -> None:
         pytest.param("redis://127.8.0.1", False, id="loopback"),
         pytest.param("redis://[::1]", False, id="IPv6 loopback"),
         pytest.param("unix:///run/redis.sock", False, id="socket"),
+        pytest.param("redis://redis:6379/0?private_network=true", False, id="a private network"),
+        pytest.param("redis+cluster://cache.example?private_network=true", False, id="a cluster in a private network"),
+        pytest.param("redis://redis:6379/0?private_network=false", True, id="no private network"),
     ],
 )
 def test_sec_83_plain_text_over_a_network_is_warned_of(url: str, is_warned: bool, caplog) -> None:
@@ -615,6 +712,26 @@ def test_sec_83_plain_text_over_a_network_is_warned_of(url: str, is_warned: bool
 
     assert [entry.levelname for entry in caplog.records] == ["WARNING"] * is_warned
     assert ("unencrypted" in caplog.text) is is_warned
+
+
+@pytest.mark.parametrize(
+    ("url", "travels"),
+    [
+        pytest.param("redis://redis:6379/0", "sessions travel to redis unencrypted", id="none"),
+        pytest.param("redis://:pw@redis", "sessions and the password travel to redis unencrypted", id="one"),
+        pytest.param(
+            "redis+sentinel://h/main?sentinel_password=pw",
+            "sessions and the password travel to h unencrypted",
+            id="the sentinels'",
+        ),
+    ],
+)
+def test_sec_83_the_warning_says_what_travels(url: str, travels: str, caplog) -> None:
+    """A password only where there is one; and what to write where the network is private."""
+    RedisStore(url)
+
+    assert travels in caplog.text
+    assert "private_network=true" in caplog.text
 
 
 # --- what is stored --------------------------------------------------------------------------------------------------

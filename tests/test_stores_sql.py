@@ -1170,6 +1170,8 @@ def test_a_file_that_is_no_database(make: Make, sqlite_file: Path) -> None:
     [
         pytest.param(3, {}, "takes a SQLAlchemy URL or an Engine, got int", id="no URL"),
         pytest.param("postgresql", {}, "no valid URL", id="not a URL"),
+        pytest.param("postgresql://h:0/db", {}, "no valid URL", id="port 0"),
+        pytest.param("mysql://h:65536/db", {}, "no valid URL", id="a port that is too big"),
         pytest.param(f"postgresql://u:{PASSWORD}@host:port/db", {}, "no valid URL", id="port"),
         pytest.param(f"foo://u:{PASSWORD}@host/db", {}, "knows no database 'foo'", id="unknown database"),
         pytest.param(f"postgresql+foo://u:{PASSWORD}@host/db", {}, "knows no database", id="unknown driver"),

@@ -96,6 +96,7 @@ def test_options_follow_the_question_mark(url: str, options: dict[str, object]) 
             "unknown or repeated option 'sync' in a sqlite store URL; known are synchronous, timeout.",
             id="unknown option",
         ),
+        pytest.param("sqlite:///a.db?time_out=1", "option 'time_out' (did you mean 'timeout'?) in a sqlite", id="typo"),
         pytest.param("sqlite:///a.db?timeout=1&timeout=2", "unknown or repeated option 'timeout'", id="twice"),
         pytest.param("sqlite:///a.db?timeout=", "'timeout' in a sqlite store URL must be of type float", id="empty"),
         pytest.param("sqlite:///a.db?timeout=soon", "'timeout' in a sqlite store URL must be of type float", id="text"),

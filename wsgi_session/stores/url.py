@@ -90,8 +90,11 @@ def _options(parts: SplitResult, **known: Callable[[str], Any]) -> dict[str, Any
     options = {}
     for name, text in parse_qsl(parts.query, keep_blank_values=True):
         if name not in known or name in options:
+            from .options import unknown_option
+
+            which = unknown_option(name, known, query=parts.query)
             raise ConfigError(
-                f"unknown or repeated option {name!r} in a {parts.scheme} store URL; known are {', '.join(known)}."
+                f"unknown or repeated option{which} in a {parts.scheme} store URL; known are {', '.join(known)}."
             )
         try:
             options[name] = known[name](text)

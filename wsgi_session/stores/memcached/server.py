@@ -182,6 +182,8 @@ def options_of(driver: Any, server: Any, timeout_s: float, prefix: str) -> dict[
     if isinstance(server, driver.Client | driver.PooledClient):
         address, socket_module, tls_context = server.server, server.socket_module, server.tls_context
         connect_timeout, answer_timeout = server.connect_timeout or timeout_s, server.timeout or timeout_s
+        if not isinstance(address, str) and not 0 < address[1] < 65536:
+            raise ConfigError(f"the port of MemcachedStore's client must be from 1 to 65535, got {address[1]!r}.")
         prefix = server.key_prefix.decode("latin-1") + prefix
         if not PREFIX.fullmatch(prefix):
             raise ConfigError(
@@ -208,8 +210,9 @@ def _address(server: Any) -> tuple[str, int] | str:
             return server.removeprefix("unix:")
         with suppress(ValueError):
             parts = urlsplit(f"//{server}")
-            if parts.netloc == server and parts.hostname and "@" not in server and not server.endswith(":"):
-                return parts.hostname, parts.port or _DEFAULT_PORT
+            port = _DEFAULT_PORT if parts.port is None else parts.port
+            if parts.netloc == server and parts.hostname and port and "@" not in server and not server.endswith(":"):
+                return parts.hostname, port
     # A client of another kind is not taken apart: a HashClient looks for a dead server's sessions on another one, and a
     # RetryingClient sends a write twice. What it is not told: the text may hold a password.
     raise ConfigError(

@@ -19,6 +19,7 @@ from ...lifetime import MAX_CLOCK_SKEW_S
 from ...options import checks_options
 from ...record import Record
 from ..base import EXPIRY_GRACE_S, live_record
+from ..options import unknown_option
 from ..packed import LIMITS, limits_in, packed, unpacked
 from ..reporting import StoreDispatcher
 from .server import PREFIX, Server, import_driver, options_of
@@ -27,6 +28,7 @@ __all__ = ["MemcachedStore", "make_memcached_store"]
 
 _DEFAULT_PREFIX: Final = "wsgi_session:"
 _DEFAULT_TIMEOUT_S: Final = 2.0
+_OPTIONS: Final = ("prefix", "timeout")
 
 _MAX_TOUCH_TRIES: Final = 100
 
@@ -183,9 +185,10 @@ def make_memcached_store(parts: SplitResult, clock: Callable[[], float] | None) 
         )
     options: dict[str, Any] = {}
     for name, text in parse_qsl(parts.query, keep_blank_values=True):
-        if name not in ("prefix", "timeout") or name in options:
+        if name not in _OPTIONS or name in options:
+            which = unknown_option(name, _OPTIONS, query=parts.query)
             raise ConfigError(
-                f"unknown or repeated option {name!r} in a memcached store URL; known are prefix, timeout."
+                f"unknown or repeated option{which} in a memcached store URL; known are {', '.join(_OPTIONS)}."
             )
         options[name] = text
     with suppress(KeyError, ValueError):  # the store itself refuses what is no number

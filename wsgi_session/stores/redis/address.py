@@ -10,6 +10,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from ...errors import ConfigError
 from ...events import logger
+from ..options import unknown_option
+from ..resting import KEEP_ALIVE_S, keep_alive_options
 from .driver import Driver, import_redis, new_cluster, new_pool, without_policy
 from .engine import Cluster, Engine, Single
 
@@ -28,7 +30,35 @@ _EXAMPLES: Final = {
     "rediss+cluster": "rediss+cluster://user:password@host1:6379,host2:6379",
 }
 _UNLIMITED: Final = 2**31
-_TLS_FILES: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+
+
+def _flag(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("true or false")
+    return text == "true"
+
+
+def _checks(text: str) -> str:
+    if text not in ("required", "none"):
+        raise ValueError("required or none")
+    return text
+
+
+def _seconds(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,4}", text) or not int(text):
+        raise ValueError("a number of seconds from 1 to 9999")
+    return int(text)
+
+
+# How each is read; what is raised says what is allowed.
+_TCP_OPTIONS: Final[dict[str, Callable[[str], Any]]] = {"keep_alive": _seconds}
+_TLS_OPTIONS: Final[dict[str, Callable[[str], Any]]] = {
+    "ssl_ca_certs": str,
+    "ssl_certfile": str,
+    "ssl_keyfile": str,
+    "ssl_cert_reqs": _checks,
+    "ssl_check_hostname": _flag,
+}
 
 
 def engine_of_client(client: Any, timeout: float) -> tuple[str, "Callable[[], Engine]"]:
@@ -53,6 +83,8 @@ def engine_of_client(client: Any, timeout: float) -> tuple[str, "Callable[[], En
     if not getattr(pool, "is_master", True):
         raise ConfigError("RedisStore reads from the primary only: use Sentinel.master_for, not slave_for.")
     reach = pool.connection_kwargs
+    if not 0 < int(reach.get("port", 6379)) < 65536:
+        raise ConfigError(f"the port of RedisStore's client must be from 1 to 65535, got {reach['port']}.")
     if hasattr(pool, "sentinel_manager"):
         server = f"the Redis service {pool.service_name!r}"
     else:
@@ -78,11 +110,15 @@ def engine_of_url(url: str, timeout: float) -> tuple[str, "Callable[[], Engine]"
     options = options_of(parts)
     base, _, kind = parts.scheme.partition("+")
     reach: dict[str, Any] = {"protocol": 2, "max_connections": _UNLIMITED, **_credentials(parts)}
-    if base == "rediss":
-        reach |= {"ssl": True, "ssl_cert_reqs": "required", "ssl_check_hostname": True, **options}
     hosts = _hosts(parts, 26379 if kind == "sentinel" else 6379)
-    if base == "redis":
-        _warn_of_plain_text(parts.scheme, hosts)
+    if base != "unix":
+        keep_alive = keep_alive_options(options.pop("keep_alive", KEEP_ALIVE_S))
+        reach |= {"socket_keepalive": True, "socket_keepalive_options": keep_alive}
+    sentinel_login = {name: options.pop(f"sentinel_{name}", None) for name in ("username", "password")}
+    if base == "redis" and not options.pop("private_network", False):
+        _warn_of_plain_text(parts.scheme, hosts, has_password="password" in reach or any(sentinel_login.values()))
+    if base == "rediss":
+        reach |= _tls_options(options, hosts)
     path = [unquote(part) for part in parts.path.split("/")[1:] if part]
     match kind or base, hosts, path:
         case "unix", [], [_, *_]:
@@ -91,14 +127,28 @@ def engine_of_url(url: str, timeout: float) -> tuple[str, "Callable[[], Engine]"
         case "redis" | "rediss", [(host, port)], ([] | [_]) as db:
             return engine_of_client(redis.Redis(host, port, _database(parts, *db), **reach), timeout)
         case "sentinel", [_, *_], [service, *db] if len(db) < 2:
-            tls = {name: value for name, value in reach.items() if name.startswith("ssl")}
-            manager = redis.sentinel.Sentinel(hosts, sentinel_kwargs={"protocol": 2, **tls})
+            shared = {name: value for name, value in reach.items() if name.startswith(("ssl", "socket", "protocol"))}
+            manager = redis.sentinel.Sentinel(hosts, sentinel_kwargs=shared | sentinel_login)
             return engine_of_client(manager.master_for(service, db=_database(parts, *db), **reach), timeout)
         case "cluster", [_, *_], []:
             server = f"the cluster of {', '.join(map(_shown, hosts))}"
             make_client = partial(_client_of_cluster, redis, hosts, without_policy(reach, timeout))
             return server, partial(Cluster, Driver("redis"), server, make_client)
     raise _is_malformed(parts)
+
+
+def _tls_options(options: dict[str, Any], hosts: list[tuple[str, int]]) -> dict[str, Any]:
+    """Return the driver's options for TLS, of which *options* are those in the URL."""
+    checked = {"ssl": True, "ssl_cert_reqs": "required", "ssl_check_hostname": True, **options}
+    if checked["ssl_cert_reqs"] == "none":
+        # Without a certificate to trust there is no name to check either.
+        checked["ssl_check_hostname"] = False
+        logger.warning(
+            "with ssl_cert_reqs=none nobody checks who answers for %s: whoever is on the network can read and change "
+            "sessions. Give the authority's certificate instead: ssl_ca_certs.",
+            ", ".join(host for host, _ in hosts),
+        )
+    return checked
 
 
 def _client_of_cluster(redis: Any, hosts: list[tuple[str, int]], options: dict[str, Any]) -> "ClusterClient":
@@ -114,19 +164,30 @@ def _is_malformed(parts: SplitResult) -> ConfigError:
     )
 
 
-def options_of(parts: SplitResult, *known: str) -> dict[str, str]:
-    """Return the options after the ``?``: of those *known*, and of those that say how to connect."""
+def options_of(parts: SplitResult, *of_store: str) -> dict[str, Any]:
+    """Return the options after the ``?``: those *of_store*, as text, and those that say how to connect."""
+    known: dict[str, Callable[[str], Any]] = dict.fromkeys(of_store, str)
+    known |= {"db": str} if parts.scheme == "unix" else _TCP_OPTIONS
     if parts.scheme.startswith("rediss"):
-        known += _TLS_FILES
-    if parts.scheme == "unix":
-        known += ("db",)
-    pairs = parse_qsl(parts.query, keep_blank_values=True)
-    options = dict(pairs)
-    if parts.fragment or len(options) != len(pairs) or not options.keys() <= set(known):
-        raise ConfigError(
-            f"a {parts.scheme} store URL has these options, each at most once: {', '.join(known) or 'none'}. Hand in a "
-            "client for what it cannot say; give RedisStore its own options as arguments."
-        )
+        known |= _TLS_OPTIONS
+    elif parts.scheme != "unix":
+        known |= {"private_network": _flag}
+    if parts.scheme.endswith("sentinel"):
+        known |= {"sentinel_username": str, "sentinel_password": str}
+    options: dict[str, Any] = {}
+    for name, text in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in known or name in options:
+            raise ConfigError(
+                f"unknown or repeated option{unknown_option(name, known, query=parts.query)} in a {parts.scheme} store "
+                f"URL; known are {', '.join(known)}. Hand in a client for what it cannot say; give RedisStore its own "
+                "options as arguments."
+            )
+        try:
+            options[name] = known[name](text)
+        except ValueError as allowed:
+            raise ConfigError(f"option {name} in a {parts.scheme} store URL must be {allowed}.") from None
+    if parts.fragment:
+        raise _is_malformed(parts)
     return options
 
 
@@ -162,11 +223,12 @@ def _shown(address: tuple[str, int]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _warn_of_plain_text(scheme: str, hosts: list[tuple[str, int]]) -> None:
+def _warn_of_plain_text(scheme: str, hosts: list[tuple[str, int]], *, has_password: bool) -> None:
     remote = [host for host, _ in hosts if not _is_loopback(host)]
     if remote:
         logger.warning(
-            "sessions travel to %s unencrypted, and so does the password: use %s:// unless the network is private.",
+            "%s to %s unencrypted: use %s://, or add private_network=true to the URL if nobody else is on the network.",
+            "sessions and the password travel" if has_password else "sessions travel",
             ", ".join(remote),
             scheme.replace("redis", "rediss"),
         )

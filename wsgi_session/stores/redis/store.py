@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from typing import Any, Final
-from urllib.parse import SplitResult, urlencode
+from urllib.parse import SplitResult, parse_qsl, urlencode
 
 from ...clock import clock_of
 from ...errors import ConfigError, StoreUnavailable
@@ -353,10 +353,11 @@ def make_redis_store(parts: SplitResult, clock: Callable[[], float] | None) -> R
         ConfigError: The URL or an option is not allowed, or the driver is not installed.
     """
     options = options_of(parts, "prefix", "timeout")
-    store_options: dict[str, Any] = {name: options.pop(name) for name in ("prefix", "timeout") if name in options}
+    store_options: dict[str, Any] = {name: options[name] for name in ("prefix", "timeout") if name in options}
     if "timeout" in store_options:
         try:
             store_options["timeout"] = float(store_options["timeout"])
         except ValueError:
             raise ConfigError(f"option timeout in a {parts.scheme} store URL must be a number of seconds.") from None
-    return RedisStore(parts._replace(query=urlencode(options)).geturl(), **store_options, clock=clock)
+    rest = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in store_options]
+    return RedisStore(parts._replace(query=urlencode(rest)).geturl(), **store_options, clock=clock)

@@ -49,6 +49,8 @@ def url_of(text: "sa.URL | str") -> "sa.URL":
         url = sqlalchemy.make_url(text)
     except (sqlalchemy.exc.ArgumentError, ValueError):
         raise _invalid() from None
+    if url.port is not None and not 0 < url.port < 65536:
+        raise _invalid()
     return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
 
 
