@@ -15,7 +15,7 @@ import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +23,7 @@ from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
+from services import Server, Services
 
 SERVICE_MARKERS = ("server", "browser")
 
@@ -110,6 +111,23 @@ class Require:
 @pytest.fixture(scope="session")
 def require(pytestconfig: pytest.Config) -> Require:
     return Require(mode=str(pytestconfig.getoption("--services")))
+
+
+@pytest.fixture(scope="module")
+def services(require: Require) -> Iterator[Services]:
+    """Real servers, one of each for a test module."""
+    with Services(require) as services:
+        yield services
+
+
+@pytest.fixture(scope="module")
+def postgres(services: Services) -> Server:
+    return services.postgres()
+
+
+@pytest.fixture(scope="module")
+def mariadb(services: Services) -> Server:
+    return services.mariadb()
 
 
 @pytest.fixture(autouse=True)

@@ -26,14 +26,14 @@ FLOORS = """
 6  stores/redis  stores/redis/store  stores/memcached  stores/memcached/store  stores/sql  stores/sql/store
 5  stores/redis/address  stores/redis/scripts
 4  stores/redis/engine
-3  changes  stores/redis/node  csrf/options
+3  changes  stores/redis/node  csrf/options  stores/sql/database  stores/sql/schema
 2  operation  stores/base  stores/reporting  stores/packed  stores/redis/connections  stores/memcached/server
-2  stores/sql/database  stores/sql/schema  stores/sql/statement  stores/sql/row  lifetime  cookie
+2  stores/sql/engine  stores/sql/statement  stores/sql/row  lifetime  cookie
 1  token  codec  record  merge  plan  headers  events  wrapper  clock  options
-1  stores/breaker  stores/redis/driver  stores/sql/command  stores/sql/engine
+1  stores/breaker  stores/redis/driver  stores/sql/command  stores/sql/rested
 1  stores/redis/replies  stores/memcached/replies
 1  csrf/token  csrf/origin  csrf/exempt  csrf/form
-0  errors  moment  path  throttle  stores/options  stores/reasons  stores/resting  stores/sql/psycopg
+0  errors  moment  path  throttle  stores/options  stores/reasons  stores/resting  stores/sql/psycopg  stores/sql/cause
 """
 FLOOR_OF = {room: int(floor) for floor, *rooms in map(str.split, FLOORS.strip().splitlines()) for room in rooms}
 

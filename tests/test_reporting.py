@@ -17,13 +17,6 @@ from wsgi_session.stores.reporting import reporting_to
 from wsgi_session.testing import FakeClock
 from wsgi_session.testing.hooks import new_key, new_record
 
-
-@pytest.fixture(scope="module")
-def services(require: Any) -> Iterator[Services]:
-    with Services(require) as services:
-        yield services
-
-
 URLS: dict[str, Callable[[Services, Path], str]] = {
     "memory": lambda services, path: "memory://",
     "SQLite": lambda services, path: f"sqlite:///{path}/sessions.sqlite3",

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from services import Server, Services, free_port
+from services import Server, free_port
 
 from wsgi_session.errors import ConfigError, StoreUnavailable
 from wsgi_session.events import Dispatcher, Event, StoreFailed
@@ -42,22 +42,6 @@ _tables = count()
 
 
 # --- servers ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def services(require: Any) -> Iterator[Services]:
-    with Services(require) as services:
-        yield services
-
-
-@pytest.fixture(scope="module")
-def postgres(services: Services) -> Server:
-    return services.postgres()
-
-
-@pytest.fixture(scope="module")
-def mariadb(services: Services) -> Server:
-    return services.mariadb()
 
 
 @pytest.fixture
@@ -529,7 +513,7 @@ def test_nothing_of_a_user_is_in_an_error(
     with pytest.raises(StoreUnavailable) as caught:
         store.create(new_key(), record)
 
-    assert re.search("failed: (UndefinedTable .42P01.|ProgrammingError .1146.)$", str(caught.value))
+    assert re.search(r"failed: (UndefinedTable .42P01.|ProgrammingError .1146.)\. The table is gone", str(caught.value))
     assert "ada-lovelace" not in f"{caught.value.__cause__}"
     assert "analytical" not in f"{caught.value.__cause__}"
 
@@ -777,7 +761,7 @@ def test_one_cut_connection_costs_one_call(far: Make, wire: Wire) -> None:
         wire.answers = "pass"
 
         count_on_two_connections()
-        assert wire.connections == 4
+        assert wire.connections == 2 + 1 + 2, "both, the second try of the read, both anew"
     finally:
         sa.event.remove(sa.Engine, "before_cursor_execute", nest)
 
@@ -791,7 +775,7 @@ def test_an_answer_that_does_not_come_is_given_up(far: Make, wire: Wire) -> None
     wire.answers = "stall"
 
     started = time.monotonic()
-    with pytest.raises(StoreUnavailable, match=r"no answer within 0.3 s|timed out"):
+    with pytest.raises(StoreUnavailable, match=r"no answer within 0.3 s|timed out|timeout expired"):
         store.count()
 
     assert 0.25 < time.monotonic() - started < 5
@@ -1014,15 +998,13 @@ def test_where_sqlite_keeps_no_write_ahead_log_it_waits_for_the_disk(
 
 
 @pytest.mark.parametrize("url", ["sqlite_url"], indirect=True)
-def test_a_connection_that_the_driver_closed_costs_one_call(make: Make) -> None:
-    """It fails before there is a cursor, and is a lost connection all the same: the next call has a new one."""
+def test_a_connection_that_the_driver_closed_costs_no_read(make: Make) -> None:
+    """It fails before there is a cursor, and is a lost connection all the same: the read gets a new one."""
     store = make()
     store.count()
     with closing(store._database._engine.raw_connection()) as lent:
         lent.dbapi_connection.close()
 
-    with pytest.raises(StoreUnavailable, match="closed database"):
-        store.load(new_key())
     assert store.load(new_key()) is None
 
 
@@ -1279,5 +1261,5 @@ def test_a_urls_own_timeouts_stay() -> None:
     """What the URL says to the driver is not overruled: some proxies accept no options at connect."""
     url = sa.make_url("postgresql+psycopg://host/db?options=-cx&connect_timeout=7")
 
-    assert engines._connect_args(url, 2.0) == {}
-    assert set(engines._connect_args(url.set(query={}), 2.0)) == {"connect_timeout", "options"}
+    assert {"connect_timeout", "options"}.isdisjoint(engines._connect_args(url, 2.0))
+    assert {"connect_timeout", "options"} <= set(engines._connect_args(url.set(query={}), 2.0))

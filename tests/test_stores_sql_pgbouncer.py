@@ -25,17 +25,6 @@ THREADS, REQUESTS = 6, 40
 _tables = count()
 
 
-@pytest.fixture(scope="module")
-def services(require: Any) -> Iterator[Services]:
-    with Services(require) as services:
-        yield services
-
-
-@pytest.fixture(scope="module")
-def postgres(services: Services) -> Server:
-    return services.postgres()
-
-
 @pytest.fixture
 def bouncer(request: pytest.FixtureRequest, services: Services, postgres: Server) -> Server:
     """A PgBouncer with the settings that the test is parametrised with."""

@@ -12,15 +12,23 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
-__all__ = ["COLD_AFTER_S", "KEEP_ALIVE_S", "MAX_REST_S", "Resting", "keep_alive_options"]
+__all__ = [
+    "COLD_AFTER_S",
+    "KEEP_ALIVE_INTERVAL_S",
+    "KEEP_ALIVE_PROBES",
+    "KEEP_ALIVE_S",
+    "MAX_REST_S",
+    "Resting",
+    "keep_alive_options",
+]
 
 # Load balancers forget a connection without traffic after 240 s (Azure), 350 s (AWS) or more.
 MAX_REST_S: Final = 200.0
 
 # Before that the kernel asks the other side, which also keeps those who forget from forgetting.
 KEEP_ALIVE_S: Final = 60
-_KEEP_ALIVE_INTERVAL_S: Final = 15
-_KEEP_ALIVE_PROBES: Final = 3
+KEEP_ALIVE_INTERVAL_S: Final = 15
+KEEP_ALIVE_PROBES: Final = 3
 
 # Where a connection rested for longer, a read waits on it for half of its time-out only, so that both tries together
 # take little longer than one. One that was used a moment ago is hardly forgotten: if it is late, the server is slow.
@@ -80,7 +88,7 @@ def keep_alive_options(idle_s: int = KEEP_ALIVE_S) -> dict[int, int]:
     wanted = {
         "TCP_KEEPIDLE": idle_s,
         "TCP_KEEPALIVE": idle_s,  # the same on macOS
-        "TCP_KEEPINTVL": _KEEP_ALIVE_INTERVAL_S,
-        "TCP_KEEPCNT": _KEEP_ALIVE_PROBES,
+        "TCP_KEEPINTVL": KEEP_ALIVE_INTERVAL_S,
+        "TCP_KEEPCNT": KEEP_ALIVE_PROBES,
     }
     return {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}

@@ -12,9 +12,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ...errors import StoreUnavailable
 from ..breaker import Breaker
+from .cause import cause_of, kind_of
 from .command import Command, run
 from .engine import engine_of, server_of
 from .psycopg import preparing_only_if_direct
+from .rested import note_use, pass_over_dead
 
 __all__ = ["Database"]
 
@@ -43,8 +45,23 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
     os.register_at_fork(before=_close_before_fork, after_in_child=_forget_parent)
 
 
+# How often a statement is sent of which the database says that it did nothing.
+_TRIES: Final = 5
+
+
 class _Unreachable(StoreUnavailable):
     """The server could not be reached, or did not answer in time: what the breaker counts."""
+
+
+class _RestedDead(StoreUnavailable):
+    """A connection was dead that had rested, or was cut off together with another: no word about the server."""
+
+    is_unsent = False
+    """Whether it was noticed before the statement was sent."""
+
+
+class _NothingDone(StoreUnavailable):
+    """Another transaction was in the way, and the database says that the statement did nothing."""
 
 
 class Database:
@@ -74,9 +91,17 @@ class Database:
         is_direct = self._is_own and Command.is_for(self._engine.dialect)
         return Command(statement, self._engine.dialect) if is_direct else statement
 
-    def run(self, statement: Any, values: dict[str, Any]) -> Any:
-        """Run a statement that commits itself; return its rows, or how many it changed."""
-        return self._lend(lambda connection: run(statement, connection, values))
+    def read(self, statement: Any, values: dict[str, Any]) -> Any:
+        """Return the rows of a statement that changes nothing, which may be sent again."""
+        return self._call(lambda connection: run(statement, connection, values), is_read=True)
+
+    def write(self, statement: Any, values: dict[str, Any]) -> Any:
+        """Run a statement that commits itself; return how many rows it changed."""
+        return self._call(lambda connection: run(statement, connection, values))
+
+    def compare_and_swap(self, statement: Any, values: dict[str, Any]) -> Any:
+        """Run a statement for one version of a row; whoever was in its way changed that."""
+        return self._call(lambda connection: run(statement, connection, values), or_nothing=0)
 
     def insert(self, statement: Any, exists: Any, key: str, values: dict[str, Any]) -> bool:
         """Insert what is not there yet; *exists* tells whether *key* is."""
@@ -90,37 +115,69 @@ class Database:
                     raise
                 return False
 
-        return self._lend(work)
+        return self._call(work)
+
+    def _call(
+        self, work: Callable[[sa.Connection], Result], *, is_read: bool = False, or_nothing: Result | None = None
+    ) -> Result:
+        """Return what *work* returns for a connection; *or_nothing*, if given, if another transaction was in its way.
+
+        It is done again where that is no second time: if it only reads and the connection had died at rest, or if the
+        database says that nothing was done.
+        """
+        with self._breaker.call():
+            for _ in range(_TRIES - 1):
+                try:
+                    return self._lend(work)
+                except _RestedDead as dead:
+                    if not is_read and not dead.is_unsent:
+                        raise
+                except _NothingDone:
+                    if or_nothing is not None:
+                        return or_nothing
+            return self._lend(work)
 
     def _lend(self, work: Callable[[sa.Connection], Result]) -> Result:
         """Return what *work* returns for a connection; what the driver raises leaves as ``StoreUnavailable``."""
-        with self._breaker.call():
-            pool = self._engine.pool
-            try:
-                with self._engine.connect() as connection:
-                    try:
-                        with self._on_loan(connection):
-                            if not self._is_ready:
-                                self._prepare(connection)
-                                self._is_ready = True
-                            return work(connection)
-                    except BaseException:
-                        # Whatever is wrong with it, the next call gets another one.
-                        connection.invalidate()
-                        raise
-                    finally:
-                        if pool is not self._engine.pool:
-                            connection.invalidate()  # the pool that it came from is no more
-            except StoreUnavailable:
-                raise
-            except Exception as error:
+        pool = self._engine.pool
+        is_lent = is_sent = had_rested = False
+        try:
+            with self._engine.connect() as connection:
+                is_lent = True
+                try:
+                    had_rested = pass_over_dead(connection, is_own=self._is_own)
+                    with self._on_loan(connection):
+                        if not self._is_ready:
+                            self._prepare(connection)
+                            self._is_ready = True
+                        is_sent = True
+                        result = work(connection)
+                    note_use(connection)
+                    return result
+                except BaseException as error:
+                    if not _is_harmless(error):
+                        connection.invalidate()  # whatever is wrong with it, the next call gets another one
+                    raise
+                finally:
+                    if pool is not self._engine.pool:
+                        connection.invalidate()  # the pool that it came from is no more
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            if not _is_harmless(error):
                 self._is_ready = False  # somebody may have removed the table
-                if isinstance(error, DBAPIError) and error.connection_invalidated:
-                    if pool is not self._engine.pool and error.statement is not None:
-                        # Cut off together with one that was told of before, which says nothing new of the server.
-                        raise StoreUnavailable(f"{self.server} failed: a connection was cut off") from error
-                    self.close()  # the others were cut off together with it
-                raise self._failure(error) from error
+            if is_lent and self._is_cut_off(error):
+                is_first = pool is self._engine.pool
+                if is_first:
+                    self._drop_idle()  # the others were cut off together with it
+                if had_rested or not is_first:
+                    raise self._rested_dead(is_sent) from error
+            raise self._failure(error) from error
+
+    def close(self) -> None:
+        """Close the connections, each once nobody uses it, unless the application made the engine."""
+        if self._is_own:
+            self._drop_idle()
 
     def _on_loan(self, connection: sa.Connection) -> AbstractContextManager[None]:
         """Make a connection of the application's engine what ours are; it is as before when the block ends."""
@@ -129,12 +186,21 @@ class Database:
         _commit_at_once(connection)
         return preparing_only_if_direct(connection) if self._engine.driver == "psycopg" else _AS_IT_IS
 
-    def close(self) -> None:
-        """Close the connections, each once nobody uses it, unless the application made the engine."""
-        if self._is_own:
-            pool = self._engine.pool
-            self._engine.dispose()
-            pool.dispose()  # what came back to it before it was replaced
+    def _drop_idle(self) -> None:
+        pool = self._engine.pool
+        self._engine.dispose()
+        pool.dispose()  # what came back to it before it was replaced
+
+    def _is_cut_off(self, error: Exception) -> bool:
+        if isinstance(error, DBAPIError):
+            return error.connection_invalidated
+        # SQLAlchemy does not wrap what goes wrong before a statement, as the change to autocommit.
+        return isinstance(error, self._engine.dialect.loaded_dbapi.Error)
+
+    def _rested_dead(self, is_sent: bool) -> _RestedDead:
+        dead = _RestedDead(f"{self.server} failed: a connection that had been idle was cut off")
+        dead.is_unsent = not is_sent
+        return dead
 
     def _failure(self, error: Exception) -> StoreUnavailable:
         """Return the error to raise for *error*, without the values that a driver may quote."""
@@ -142,13 +208,21 @@ class Database:
             error.hide_parameters = True  # whoever logs the cause
         if isinstance(error, PoolTimeout):
             return StoreUnavailable(f"{self.server}: all connections of this process were in use for too long")
-        if not isinstance(error, DBAPIError):
-            return StoreUnavailable(f"{self.server} failed: {type(error).__name__}")
-        if error.statement is None or error.connection_invalidated:
-            text = str(error.orig).strip().partition("\n")[0]
-            password = self._engine.url.password
-            return _Unreachable(f"{self.server} failed: {text.replace(str(password), '***') if password else text}")
-        return StoreUnavailable(f"{self.server} failed: {_kind(error.orig)}")
+        is_answer = isinstance(error, DBAPIError) and error.statement is not None and not error.connection_invalidated
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        if not isinstance(reason, self._engine.dialect.loaded_dbapi.Error):
+            return StoreUnavailable(f"{self.server} failed: {type(reason).__name__}")
+        said = kind_of(reason) if is_answer else self._without_password(str(reason))
+        cause = cause_of(reason, "" if is_answer else said)
+        text = f"{self.server} failed: {said}" + (f". {cause.remedy}" if cause is not None else "")
+        if not is_answer:
+            return _Unreachable(text)
+        return _NothingDone(text) if _is_harmless(error) else StoreUnavailable(text)
+
+    def _without_password(self, said: str) -> str:
+        """Return the first line of what a driver says."""
+        text, password = said.strip().partition("\n")[0].rstrip("."), self._engine.url.password
+        return text.replace(str(password), "***") if password else text
 
     def _new_breaker(self) -> Breaker:
         return Breaker(self.server, (_Unreachable,))
@@ -171,12 +245,7 @@ def _commit_at_once(connection: sa.Connection) -> None:
     connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
-def _kind(error: BaseException | None) -> str:
-    """Return the class and code of a driver's error. Its text may quote values, even whole rows."""
-    first = error.args[0] if error is not None and error.args else None
-    code = (
-        first
-        if isinstance(first, int)
-        else getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None)
-    )
-    return type(error).__name__ if code is None else f"{type(error).__name__} ({code})"
+def _is_harmless(error: BaseException) -> bool:
+    """Return whether *error* says that nothing was done, and nothing is wrong with the connection."""
+    cause = cause_of(error.orig) if isinstance(error, DBAPIError) else None
+    return cause is not None and cause.is_nothing_done

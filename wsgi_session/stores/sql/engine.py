@@ -5,6 +5,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import ConfigError
+from ..resting import KEEP_ALIVE_INTERVAL_S, KEEP_ALIVE_PROBES, KEEP_ALIVE_S
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -28,6 +29,12 @@ _POOL_RECYCLE_S: Final = 1800
 _DIALECT_ARGS: Final[dict[str, dict[str, Any]]] = {
     "psycopg": {"use_native_hstore": False},
     "psycopg2": {"use_native_hstore": False},
+}
+
+_KEEP_ALIVE: Final = {
+    "keepalives_idle": KEEP_ALIVE_S,
+    "keepalives_interval": KEEP_ALIVE_INTERVAL_S,
+    "keepalives_count": KEEP_ALIVE_PROBES,
 }
 
 _NO_FILES: Final = (None, "", ":memory:", "file::memory:")
@@ -121,6 +128,10 @@ def _new_engine(url: "sa.URL", timeout: float) -> "sa.Engine":
         from .psycopg import adapt
 
         adapt(engine, timeout)
+    if engine.dialect.driver == "pymysql":
+        from .rested import keep_alive
+
+        keep_alive(engine)
     if backend == "sqlite":
         _write_ahead(engine, timeout)
     return engine
@@ -134,7 +145,7 @@ def _connect_args(url: "sa.URL", timeout: float) -> dict[str, Any]:
         case "postgresql", "psycopg" | "psycopg2":
             # Somebody's default of "serializable" would turn a lost race into an error.
             limits = f"-c statement_timeout={int(timeout * 1000)} -c default_transaction_isolation=read\\ committed"
-            arguments = {"connect_timeout": seconds, "options": limits}
+            arguments = {"connect_timeout": seconds, "options": limits, **_KEEP_ALIVE}
         case "mysql" | "mariadb", "pymysql" | "mysqldb" as driver:
             each = timeout if driver == "pymysql" else seconds
             # Strict: too long a text is an error, and never cut off in silence.

@@ -106,7 +106,7 @@ class SQLStore:
         """Replace the record if it is live and still this *version*."""
         now = self._clock()
         values = {"ahead": now + MAX_CLOCK_SKEW_S, **values_of(record)}
-        return self._changed(self._statements.update, key=key, version=version, now=now, **values) > 0
+        return self._swapped(self._statements.update, key=key, version=version, now=now, **values) > 0
 
     def touch(self, key: str, *, seen_at: float, expires_at: float) -> bool:
         """Move the limits of a live record forward."""
@@ -117,7 +117,7 @@ class SQLStore:
         """Remove the record, if given only in that *version*; return whether a live one was removed."""
         if version is None:
             return self._changed(self._statements.delete, key=key, now=self._clock()) > 0
-        return self._changed(self._statements.delete_version, key=key, version=version, now=self._clock()) > 0
+        return self._swapped(self._statements.delete_version, key=key, version=version, now=self._clock()) > 0
 
     def sweep(self, limit: int) -> int:
         """Remove at most *limit* rows that expired more than five minutes ago; return how many."""
@@ -173,10 +173,13 @@ class SQLStore:
     # --- statements --------------------------------------------------------------------------------------------------
 
     def _all(self, statement: Any, **values: Any) -> list[Any]:
-        return list(self._database.run(statement, values))
+        return list(self._database.read(statement, values))
 
     def _changed(self, statement: Any, **values: Any) -> int:
-        return int(self._database.run(statement, values))
+        return int(self._database.write(statement, values))
+
+    def _swapped(self, statement: Any, **values: Any) -> int:
+        return int(self._database.compare_and_swap(statement, values))
 
     def _sweep(self, until: float, batch: int) -> int:
         if self._statements.sweep is not None:
