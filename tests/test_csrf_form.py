@@ -347,6 +347,16 @@ def test_an_input_that_could_be_rewound_still_can(make: Callable[[bytes], Any]) 
         assert source.read() == body
 
 
+def test_an_input_that_webob_has_read_is_read_from_its_beginning() -> None:
+    """WebOb marks it, and leaves it wherever it stopped; there it is left again."""
+    source = io.BytesIO(b"t=1&a=2")
+    source.seek(5)
+    environ = request(source, CONTENT_LENGTH="7", **{"webob.is_body_seekable": True})
+
+    assert peek(environ) == Peek(("1",))
+    assert (environ["wsgi.input"], source.tell()) == (source, 5)
+
+
 def spooled(body: bytes) -> Any:
     file = tempfile.SpooledTemporaryFile(max_size=1)  # noqa: SIM115  the test closes it
     file.write(body)
