@@ -195,12 +195,11 @@ class Changes:
 
     def _as_stored_at(self, path: Path, value: Any) -> Any:
         """Like :func:`as_stored`, for an entry: what is wrong with it is said with the whole path."""
-        key, *way = path
-        if way:
+        if path[1:]:
             nested = value
-            for step in reversed(way):
+            for step in reversed(path[1:]):
                 nested = {step: nested}
-            as_stored(self._codec, key, nested)
+            as_stored(self._codec, path[0], nested)
         return as_stored(self._codec, path[-1], value)
 
     def _redo(self, key: str, base: dict[str, Any], mine: dict[str, Any], theirs: dict[str, Any]) -> bool:

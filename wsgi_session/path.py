@@ -32,14 +32,14 @@ def path_of(key: Any) -> Path:
 
 def find(data: dict[str, Any], path: Path) -> Any:
     """Return the value at *path*, or :data:`ABSENT`. Raises ``TypeError`` where the way leads through no dict."""
-    value: Any = data
-    for depth, step in enumerate(path):
+    value: Any = data.get(path[0], ABSENT)
+    for depth in range(1, len(path)):
+        if value is ABSENT:
+            break
         if not isinstance(value, dict):
             way = "".join(f"[{step!r}]" for step in path[:depth])
             raise TypeError(f"a path leads through dicts only, and session{way} holds {_a(value)}.")
-        value = value.get(step, ABSENT)
-        if value is ABSENT:
-            break
+        value = value.get(path[depth], ABSENT)
     return value
 
 
@@ -53,8 +53,8 @@ def look(data: dict[str, Any], path: Path) -> Any:
 
 def put(data: dict[str, Any], path: Path, value: Any) -> None:
     """Put *value* at *path*, after :func:`find`. Dicts on the way are made; :data:`ABSENT` removes what is there."""
-    *way, last = path
-    for step in way:
+    last = path[-1]
+    for step in path[:-1]:
         if value is ABSENT and step not in data:
             return
         data = data.setdefault(step, {})

@@ -356,6 +356,9 @@ class Session(MutableMapping[str, Any]):
         the client is gone, the record under the new id is deleted, as well as can be: the user is logged out, and
         never half logged in. A :meth:`rotate` after this is a new rotation.
 
+        After it, the session reads as it is stored, with what other requests changed meanwhile; but a list or dict that
+        was handed out stays as it is, and is merged again at the next commit.
+
         Raises:
             HeadersSent: The response is over, or its headers left without the rotation that was asked for.
             EncodeError: A nested change cannot be stored; ``SessionTooLarge`` when all values are too big together.
