@@ -1019,9 +1019,14 @@ def test_connections_that_were_cut_off_together_are_one_failure(make: Make) -> N
         connection.connection.dbapi_connection.close()
         return store._statements.load.run(connection, {"key": new_key()})
 
-    for _ in range(10):
-        with pytest.raises(StoreUnavailable, match="was cut off"):
+    def fail_on_another(connection: sa.Connection) -> Any:
+        with suppress(StoreUnavailable):
             store._database._lend(fail)
+        return fail(connection)
+
+    for work in [fail, fail_on_another] * 5:
+        with pytest.raises(StoreUnavailable, match="was cut off"):
+            store._database._lend(work)
     assert store.count() == 0
 
 
@@ -1240,6 +1245,47 @@ def test_wrong_options_in_a_url(option: str) -> None:
     """A wrong or repeated option is told by name."""
     with pytest.raises(ConfigError, match=r"option '(timeout|create|table)' in a store URL"):
         make_sql_store(f"sqlite+pysqlite:///x.db?{option}")
+
+
+@pytest.mark.parametrize("driver", ["postgresql+psycopg", "mysql+pymysql"])
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        pytest.param("tables=x", "'tables' (did you mean 'table'?)", id="one of ours"),
+        pytest.param("connect_timout=3", "'connect_timout' (did you mean 'connect_timeout'?)", id="the driver's"),
+        pytest.param("xyzzy=3", "'xyzzy' in a store URL", id="like none"),
+        pytest.param("prepare_threshold=3", "'prepare_threshold'", id="one that is no text"),
+        pytest.param("table=x&creat=no", "'creat' (did you mean 'create'?)", id="beside a right one"),
+    ],
+)
+def test_a_wrong_option_is_named_at_the_start(driver: str, option: str, told: str) -> None:
+    """An option that neither the store nor the driver has would fail at each request: the constructor refuses it."""
+    with pytest.raises(ConfigError, match=f"unknown option {re.escape(told)}") as caught:
+        make_sql_store(f"{driver}://ada:{PASSWORD}@db.example/app?{option}")
+
+    assert PASSWORD not in str(caught.value)
+
+
+def test_a_piece_of_a_password_is_not_named() -> None:
+    """Where the question mark may be one of a password, what follows it is not told."""
+    with pytest.raises(ConfigError, match="unknown option in a store URL") as caught:
+        SQLStore("postgresql+psycopg://db.example/app?hunter=2@db")
+
+    assert "hunter" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg:///app?service=x&sslmode=require&application_name=shop&host=a:1&host=b:2",
+        "mysql+pymysql://db.example/app?ssl_ca=x&ssl_check_hostname=false&charset=utf8mb4&read_timeout=3&unix_socket=y",
+        "sqlite+pysqlite:///x.db?cached_statements=9",
+    ],
+    ids=["psycopg", "PyMySQL", "a driver that does not tell"],
+)
+def test_options_of_drivers_are_left_to_them(url: str) -> None:
+    """Everything that a driver, or SQLAlchemy for it, takes is allowed."""
+    assert isinstance(SQLStore(url), SQLStore)
 
 
 @pytest.mark.parametrize(

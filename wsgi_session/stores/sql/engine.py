@@ -1,10 +1,12 @@
 """Engines, made from a URL or handed in, with time-outs that hold."""
 
+import inspect
 import math
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import ConfigError
+from ..options import unknown_option
 from ..resting import KEEP_ALIVE_INTERVAL_S, KEEP_ALIVE_PROBES, KEEP_ALIVE_S
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ _KEEP_ALIVE: Final = {
     "keepalives_interval": KEEP_ALIVE_INTERVAL_S,
     "keepalives_count": KEEP_ALIVE_PROBES,
 }
+
+OPTIONS: Final = ("table", "create", "timeout")
+"""Those of a store URL that are not the driver's."""
 
 _NO_FILES: Final = (None, "", ":memory:", "file::memory:")
 
@@ -124,6 +129,7 @@ def _new_engine(url: "sa.URL", timeout: float) -> "sa.Engine":
         raise _invalid() from None
     except ModuleNotFoundError as error:
         raise _missing(f"the module {error.name!r}", _EXTRAS.get(backend, "sql")) from None
+    _refuse_unknown_options(engine)
     if engine.dialect.driver == "psycopg":
         from .psycopg import adapt
 
@@ -135,6 +141,25 @@ def _new_engine(url: "sa.URL", timeout: float) -> "sa.Engine":
     if backend == "sqlite":
         _write_ahead(engine, timeout)
     return engine
+
+
+def _refuse_unknown_options(engine: "sa.Engine") -> None:
+    """Raise ``ConfigError`` for an option that is neither ours nor the driver's, which would fail each request."""
+    driver: Any = engine.dialect.dbapi
+    match engine.driver:
+        case "psycopg":
+            known = {option.keyword.decode() for option in driver.pq.Conninfo.get_defaults()}
+        case "pymysql":
+            known = set(inspect.signature(driver.connections.Connection).parameters)
+        case _:  # drivers that do not tell
+            return
+    # What SQLAlchemy leaves to the driver: it takes some itself, and adds some.
+    given = engine.url.query.keys() & engine.dialect.create_connect_args(engine.url)[1].keys()
+    for name in sorted(given - known):
+        told = unknown_option(name, (*OPTIONS, *sorted(known)), query=str(engine.url.query))
+        raise ConfigError(
+            f"unknown option{told} in a store URL for SQL: it is none of {', '.join(OPTIONS)}, nor of {engine.driver}."
+        )
 
 
 def _connect_args(url: "sa.URL", timeout: float) -> dict[str, Any]:
