@@ -448,6 +448,21 @@ def test_a_read_does_not_wait_for_two_time_outs(place: Place, clock: FakeClock, 
         assert timeout_s / 2 <= time.monotonic() - started_at < timeout_s
 
 
+@server
+@among(redis_pool_that_waits, valkey_pool_that_waits)
+@resets
+def test_one_that_cannot_be_opened_again_keeps_its_place(place: Place, store: Any, fault: str) -> None:
+    """A pool that waits lends it as soon as the server is back."""
+    store.load(new_key())
+    store._engine.nodes()[0]._connections.end_resting()
+    place.proxies[0].refuse()
+    with pytest.raises(StoreUnavailable, match="nothing listens there"):
+        store.load(new_key())
+    place.proxies[0].admit()
+
+    assert store.load(new_key()) is None
+
+
 # --- keep-alive ------------------------------------------------------------------------------------------------------
 
 

@@ -72,10 +72,6 @@ class Node:
             except self._errors.ResponseError:
                 return None
 
-    def end_resting(self) -> None:
-        """Close the connections that rest."""
-        self._connections.end_resting()
-
     def close(self) -> None:
         """Close what is not in use."""
         self._connections.close()
