@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from client import SECRET, Headers, SpyStore
@@ -95,6 +96,14 @@ def managed(**options: Any) -> Managed:
     options = {"on_event": events.append, "secret": SECRET, **options}
     manager = SessionManager(spy, clock=clock, **options)
     return Managed(manager, spy, clock, events)
+
+
+def make_impatient(manager: SessionManager) -> list[float]:
+    """Let time run ahead whenever *manager* looks, so that two seconds of tries pass at once; return its pauses."""
+    looks, pauses = count(), list[float]()
+    manager._committer._monotonic = lambda: next(looks) * 0.2
+    manager._committer._sleep = pauses.append
+    return pauses
 
 
 def cookie_of(outcome: Outcome) -> str:

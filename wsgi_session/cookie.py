@@ -39,6 +39,18 @@ _DOMAIN = re.compile(
 _PREFIXES = ("__Host-Http-", "__Host-", "__Secure-", "__Http-")
 
 
+class CookieHeader:
+    """A ``Cookie`` request header, kept from error trackers, which show the ``repr`` of local variables."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return "<CookieHeader>"
+
+
 @checks_options
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cookie:

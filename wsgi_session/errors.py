@@ -8,7 +8,7 @@
     │   └── SessionTooLarge                 all values together are too big
     ├── HeadersSent (RuntimeError)          too late: no cookie can be told any more
     ├── StoreUnavailable                    the store did not answer
-    ├── StoreConflict                       other requests were faster, ten times in a row
+    ├── StoreConflict                       other requests were faster, for two seconds
     └── NotSupported (NotImplementedError)  this store lacks that ability
 
 What a *client* sends raises none of them: a forged, expired or unknown cookie reads as "no session".
@@ -54,7 +54,7 @@ class StoreUnavailable(SessionError):
 
 
 class StoreConflict(SessionError):
-    """Other requests changed the same session first, ten times in a row. Nothing of this change was stored."""
+    """Other requests changed the same session first, for two seconds. Nothing of this change was stored."""
 
 
 class NotSupported(SessionError, NotImplementedError):

@@ -179,7 +179,7 @@ class SaveConflict(Event):
     """A change was dropped.
 
     ``reason`` is ``"gone"`` (the session was destroyed, revoked, rotated away or expired meanwhile), ``"busy"``
-    (other requests were faster, ten times in a row) or ``"unsent"`` (it belonged under a new id, and no response
+    (other requests were faster, for two seconds) or ``"unsent"`` (it belonged under a new id, and no response
     headers left that could have carried its cookie).
     """
 

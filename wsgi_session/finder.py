@@ -6,7 +6,7 @@ from typing import Final
 
 from .changes import Changes
 from .codec import Codec
-from .cookie import MAX_CANDIDATES, Cookie
+from .cookie import MAX_CANDIDATES, Cookie, CookieHeader
 from .events import ClockSkew, CookieAmbiguous, CookieHeaderRejected, CookieRejected, Dispatcher, SessionExpired
 from .lifetime import MAX_CLOCK_SKEW_S, Lifetime
 from .record import Record
@@ -42,25 +42,22 @@ class Finder:
         self._events = events
         self._clock = clock
 
-    def find(self, cookie_header: str) -> SessionState:
-        """Return the state of the one live session that *cookie_header* names, or of a new one."""
-        if values := self._cookie.read(cookie_header):
-            live = self._find_live(values)
+    # When the store fails, error trackers show the local variables of every frame: none of them is a token.
+
+    def find(self, header: CookieHeader) -> SessionState:
+        """Return the state of the one live session that *header* names, or of a new one."""
+        candidates = self._candidates(header)
+        if candidates:
+            live = self._find_live(candidates)
             if len(live) == 1:
                 return live[0]
-        if (reason := self._cookie.why_unread(cookie_header)) is not None:
+        if (reason := self._cookie.why_unread(header.text)) is not None:
             self._events.emit(CookieHeaderRejected, reason=reason)
         return SessionState(Changes(self._codec, {}, b""))
 
-    def find_to_end(self, cookie_header: str) -> SessionState:
-        """Like :meth:`find`, for a session to be destroyed: one that a single cookie names need not even be loaded."""
-        values = self._cookie.read(cookie_header)
-        if len(values) == 1 and (verified := self._signer.verify(values[0])) is not None:
-            return SessionState(Changes(self._codec, {}, b""), ended=store_key(verified.token), is_ended_unseen=True)
-        return self.find(cookie_header)
-
-    def _find_live(self, values: list[str]) -> list[SessionState]:
-        """Return the live sessions that *values* of our cookie name; whatever is not exactly one, with an event."""
+    def _candidates(self, header: CookieHeader) -> list[Verified]:
+        """Return what one of our secrets signed in *header*, each once; whatever else there is, with an event."""
+        values = self._cookie.read(header.text)
         candidates: dict[str, Verified] = {}
         if len(values) <= MAX_CANDIDATES:
             candidates = {one.token: one for value in values if (one := self._signer.verify(value)) is not None}
@@ -68,8 +65,15 @@ class Finder:
         if len(values) > MAX_CANDIDATES or len(candidates) > MAX_LOOKUPS:
             self._events.emit(CookieAmbiguous)
             return []
+        if values and not candidates:
+            is_signed = any(map(self._signer.is_well_formed, values))
+            self._events.emit(CookieRejected, reason="signature" if is_signed else "malformed")
+        return list(candidates.values())
+
+    def _find_live(self, candidates: list[Verified]) -> list[SessionState]:
+        """Return the live sessions of *candidates*; whatever is not exactly one, with an event."""
         live, is_missing = [], False
-        for one in candidates.values():
+        for one in candidates:
             key = store_key(one.token)
             record = self._store.load(key)
             if record is None:
@@ -78,9 +82,6 @@ class Finder:
                 live.append(state)
         if len(live) > 1:
             self._events.emit(CookieAmbiguous)
-        elif not candidates:
-            is_signed = any(map(self._signer.is_well_formed, values))
-            self._events.emit(CookieRejected, reason="signature" if is_signed else "malformed")
         elif not live and is_missing:
             self._events.emit(CookieRejected, reason="unknown")
         return live

@@ -119,9 +119,7 @@ class SessionManager:
             events=events,
             clock=clock,
         )
-        self._host = SessionHost(
-            find=finder.find, find_to_end=finder.find_to_end, save=self._save, clock=clock, events=events
-        )
+        self._host = SessionHost(find=finder.find, save=self._save, clock=clock, events=events)
         self._registry = SessionRegistry(self.store, codec=codec, events=events, clock=clock)
         self._is_http_warned = False
 
@@ -170,7 +168,7 @@ class SessionManager:
         Raises:
             EncodeError: A nested change cannot be stored, or all values together are too big. Nothing was stored.
             StoreUnavailable: The store did not answer; no cookie may be sent.
-            StoreConflict: Other requests were faster, ten times in a row; no cookie may be sent.
+            StoreConflict: Other requests were faster, for two seconds; no cookie may be sent.
         """
         if self.pass_unused(session, is_over=is_over):
             return UNUSED

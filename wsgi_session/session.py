@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, NoReturn, Self, TypeVar, overload
 
 from .changes import Changes
 from .codec import convert, copied
+from .cookie import CookieHeader
 from .errors import HeadersSent, SessionError, StoreUnavailable
 from .events import Dispatcher, SessionLoaded
 from .headers import HeadEdit, Headers, is_never_shared
@@ -39,10 +40,8 @@ class Phase:
 class SessionHost(NamedTuple):
     """What a session asks of the manager that opened it."""
 
-    find: Callable[[str], SessionState]
+    find: Callable[[CookieHeader], SessionState]
     """Returns the state of the session that a ``Cookie`` request header names, or of a new one."""
-    find_to_end: Callable[[str], SessionState]
-    """The same for a session that is to be destroyed."""
     save: Callable[["Session"], None]
     """Commits what can be committed now."""
     clock: Callable[[], float]
@@ -315,19 +314,18 @@ class Session(MutableMapping[str, Any]):
     def destroy(self) -> None:
         """End the session: its record is deleted and the browser told to forget the cookie. This is logout.
 
-        Done even if the application then fails. What is stored afterwards begins a new session under a new id. As the
-        first use of the session it reads nothing: the store is asked once, at the response head.
+        Done even if the application then fails. What is stored afterwards begins a new session under a new id. If
+        another request ended the session meanwhile, or gave it another id, the browser forgets its cookie all the same.
         """
         with self._lock:
             if self._phase == Phase.CLOSED:
                 raise _too_late("destroy()")
-            state = self._use(self._host.find_to_end)
+            # Read, or nobody could tell later whether another request ended it meanwhile, or there never was one.
+            state = self._use()
             self._check_store()
             ended = state.ended if state.stored is None else state.stored.key
             # What comes after begins from nothing, but still remembers what is to be deleted and told.
-            self._state = SessionState(
-                state.changes.renewed(), ended=ended, is_ended_unseen=state.is_ended_unseen, owed=state.owed
-            )
+            self._state = SessionState(state.changes.renewed(), ended=ended, owed=state.owed)
 
     def rotate(self) -> None:
         """Give the session a fresh id with this response and keep its data; the old id is dead.
@@ -363,7 +361,7 @@ class Session(MutableMapping[str, Any]):
             HeadersSent: The response is over, or its headers left without the rotation that was asked for.
             EncodeError: A nested change cannot be stored; ``SessionTooLarge`` when all values are too big together.
             StoreUnavailable: The store did not answer.
-            StoreConflict: Other requests were faster, ten times in a row.
+            StoreConflict: Other requests were faster, for two seconds.
         """
         with self._lock:
             if self._phase == Phase.CLOSED:
@@ -447,7 +445,7 @@ class Session(MutableMapping[str, Any]):
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    def _use(self, find: Callable[[str], SessionState] | None = None) -> SessionState:
+    def _use(self) -> SessionState:
         """Return the state, found on the first call. Everything that depends on the session passes through here."""
         if self._state is None:
             self._check_store()
@@ -460,7 +458,7 @@ class Session(MutableMapping[str, Any]):
                 raise SessionError("an event handler used the session that is being loaded just now")
             self._is_loading = True
             try:
-                self._state = (find or self._host.find)(self._cookie_header)
+                self._state = self._host.find(CookieHeader(self._cookie_header))
             except StoreUnavailable as failure:
                 self._failure = failure
                 raise

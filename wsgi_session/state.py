@@ -43,12 +43,12 @@ class SessionState:
     is_rotation_due: bool = False
     is_unsent: bool = False
     """Whether *stored* is under an id made in this request, whose cookie has not left yet."""
+    is_touch_refused: bool = False
+    """Whether the store could not move the idle limit, and is not asked again in this request."""
     is_repair_due: bool = False
     """Whether the record bears a time far in the future, and would never end."""
     ended: str | None = None
     """The key of a destroyed session whose record is still to be deleted."""
-    is_ended_unseen: bool = False
-    """Whether that was destroyed without being loaded, so that nobody knows whether there is one."""
     is_lost: bool = False
     """Whether the session was found dead at a commit, so that nothing of this request may be stored."""
     owed: Tell = Tell.NOTHING

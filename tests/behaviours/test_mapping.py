@@ -475,7 +475,7 @@ def test_row_036_a_destroyed_session_reads_as_a_new_empty_one(returning: Visitor
     visit = returning.visit(view)
 
     assert visit.value == ({}, None, None, True, None)
-    assert visit.calls == ["delete"]
+    assert visit.calls == ["load", "delete"]
 
 
 def test_row_037_one_request_has_one_session(returning: Visitor) -> None:

@@ -133,8 +133,9 @@ def test_sec_21_no_id_in_errors(clock: FakeClock, method: str, caplog: pytest.Lo
     paths = {"load": "/read", "create": "/rotate", "update": "/write", "touch": "/read", "delete": "/destroy"}
     answer = client.get(paths[method])
 
-    told = caplog.text + repr(answer)
-    assert answer.status == 503
+    told = caplog.text + repr(answer.headers) + ("" if answer.status == 200 else repr(answer.body))
+    # What only moves the idle limit is left undone: a store that takes no writes still serves what is read.
+    assert answer.status == (200 if method == "touch" else 503)
     assert answer.cookies == []
     assert not any(text in told for text in (value, value[:43], CANARY, "no answer", "password", "redis"))
 

@@ -552,7 +552,7 @@ def test_sec_91_each_turn_of_a_session_is_an_event(visitor: Visitor, clock: Fake
 
     assert visitor.happened() == [
         *("created", "loaded", "touched", "loaded", "saved", "loaded", "rotated"),
-        *("destroyed", "created", "revoked", "rejected"),
+        *("loaded", "destroyed", "created", "revoked", "rejected"),
     ]
     assert {event.at for event in visitor.events} == {clock() - 300, clock()}
     assert all(event.id is None or len(event.id) == 64 for event in visitor.events)
