@@ -16,12 +16,13 @@ ROOT = Path(wsgi_session.__file__).parent
 
 # Imports point strictly down. A folder's __init__ is its face: it may also import the folder's rooms on its own floor.
 FLOORS = """
-12 __main__
-11 cli  contrib  testing
-10 __init__  csrf  csrf/middleware
-9  middleware
-8  manager
-7  session  finder  committer  registry  stores  stores/url
+13 __main__
+12 cli  contrib  testing
+11 __init__  csrf  csrf/middleware
+10 middleware
+9  manager
+8  registry
+7  session  finder  committer  stores  stores/url
 6  state  stores/guarded  stores/memory  stores/sqlite
 6  stores/redis  stores/redis/store  stores/memcached  stores/memcached/store  stores/sql  stores/sql/store
 5  stores/redis/address  stores/redis/scripts

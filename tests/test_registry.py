@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from client import SECRET, Client, client_of, views_app
 from plain_store import PlainStore
+from visitor import visitor_of
 
-from wsgi_session import Event, SessionMiddleware, SessionRegistry, SessionRevoked, SessionSummary
+from wsgi_session import Event, Session, SessionMiddleware, SessionRegistry, SessionRevoked, SessionSummary
 from wsgi_session.codec import JSONCodec
 from wsgi_session.errors import NotSupported, StoreUnavailable
 from wsgi_session.events import Dispatcher
@@ -382,3 +383,65 @@ def test_sec_88_an_engine_that_does_not_answer_is_told(tmp_path: Path) -> None:
     for call in calls:
         with pytest.raises(StoreUnavailable):
             call()
+
+
+# --- all but the one in hand -----------------------------------------------------------------------------------------
+
+MINE: dict[str, Callable[[Session], Any]] = {
+    "read": lambda session: None,
+    "rotated": lambda session: session.rotate(),
+    "rotated and saved": lambda session: (session.rotate(), session.save()),
+    "rotated, saved and rotated": lambda session: (session.rotate(), session.save(), session.rotate()),
+}
+
+
+@pytest.mark.parametrize("mine", MINE)
+def test_revoking_the_others_spares_this_session(store: Store, clock: FakeClock, mine: str) -> None:
+    """Under the id that the store has and under the coming one, so that nobody logs himself out."""
+    visitor = visitor_of(store, clock=clock)
+    visitor.visit(lambda session: session.set("user", "ada"))
+    phone, bob = visitor.another(), visitor.another()
+    phone.visit(lambda session: session.set("user", "ada"))
+    bob.visit(lambda session: session.set("user", "bob"))
+    handle = visitor.app.handle()  # type: ignore[attr-defined]
+
+    def view(session: Session) -> int:
+        MINE[mine](session)
+        return handle.revoke_others(session, lambda other: other.data.get("user") == "ada")  # type: ignore[no-any-return]
+
+    assert visitor.visit(view).value == 1
+    assert (visitor.read(), phone.read(), bob.read()) == ({"user": "ada"}, {}, {"user": "bob"})
+
+
+def test_revoking_the_others_without_a_choice_ends_all_of_them(store: Store, clock: FakeClock) -> None:
+    """Whosoever they are; a session that is not stored yet begins all the same."""
+    visitor = visitor_of(store, clock=clock)
+    for _ in range(3):
+        visitor.another().visit(lambda session: session.set("user", "ada"))
+    handle = visitor.app.handle()  # type: ignore[attr-defined]
+
+    visit = visitor.visit(lambda session: (session.set("user", "eve"), handle.revoke_others(session)))
+
+    assert visit.value == (None, 3)
+    assert visitor.read() == {"user": "eve"}
+
+
+def test_revoking_the_others_spares_a_session_that_rotates_meanwhile(store: Store, clock: FakeClock) -> None:
+    """Another thread of the request saves its rotation while the scan is under way."""
+    visitor = visitor_of(store, clock=clock)
+    visitor.visit(lambda session: session.set("user", "ada"))
+    handle = visitor.app.handle()  # type: ignore[attr-defined]
+
+    def view(session: Session) -> None:
+        session.rotate()
+
+        def choose(other: SessionSummary) -> bool:
+            session.save()
+            return True
+
+        visitor.another().visit(lambda session: session.set("user", "eve"))
+        handle.revoke_others(session, choose)
+
+    visitor.visit(view)
+
+    assert visitor.read() == {"user": "ada"}

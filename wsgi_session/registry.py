@@ -11,6 +11,7 @@ from .errors import NotSupported
 from .events import Dispatcher, SessionRevoked
 from .lifetime import MAX_CLOCK_SKEW_S
 from .record import Record
+from .session import Session
 from .stores.base import Store, SupportsScan, SupportsSweep
 
 __all__ = ["SessionRegistry", "SessionSummary"]
@@ -104,6 +105,28 @@ class SessionRegistry:
                     is_met |= not started_at < record.created_at <= latest
             if not is_met:
                 return revoked
+
+    def revoke_others(self, session: Session, predicate: Callable[[SessionSummary], object] | None = None) -> int:
+        """End every session but *session* for which *predicate* is true of its summary; return how many.
+
+        For "log out my other devices", also after ``rotate()``, when ``Session.id`` is the coming id and the store
+        still has the old one: *session* is spared under both.
+
+        Args:
+            session: The session of the request, which goes on.
+            predicate: Which of the others to end, such as those of the same user; ``None`` means every other one in
+                the store, whosoever it is.
+
+        .. versionadded:: 1.0
+        """
+        spared = session._ids()
+
+        def is_meant(summary: SessionSummary) -> object:
+            if summary.id in spared or summary.id in session._ids():  # it may rotate while this runs
+                return False
+            return predicate is None or predicate(summary)
+
+        return self.revoke_where(is_meant)
 
     def revoke_all(self) -> int:
         """End every session; return how many."""

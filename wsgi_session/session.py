@@ -391,7 +391,8 @@ class Session(MutableMapping[str, Any]):
     def id(self) -> str | None:
         """The public handle, 64 hexadecimal characters, useless as a cookie; ``None`` while there is no session.
 
-        After :meth:`rotate` it is already that of the id which the response will carry.
+        After :meth:`rotate` it is already that of the id which the response will carry, while the store still has the
+        old one: to end a user's other sessions use ``SessionRegistry.revoke_others``, which knows both.
         """
         with self._lock:
             state = self._use()
@@ -473,6 +474,13 @@ class Session(MutableMapping[str, Any]):
         """Whether the store has the session under the id that :meth:`derive` speaks of. Reads nothing."""
         state = self._state
         return state is not None and state.stored is not None and not (state.is_lost or state.is_rotation_due)
+
+    def _ids(self) -> frozenset[str]:
+        """Return the id under which the store has the session, and the one that the response will carry."""
+        with self._lock:
+            state = self._use()
+            coming = store_key(state.token)
+            return frozenset((coming,) if state.stored is None else (state.stored.key, coming))
 
     def _edit_head(self, edit: HeadEdit) -> None:
         """Let paired middleware's *edit* change the headers after the commit, once it is clear what the id is.
