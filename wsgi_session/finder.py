@@ -11,7 +11,7 @@ from .events import ClockSkew, CookieAmbiguous, CookieHeaderRejected, CookieReje
 from .lifetime import MAX_CLOCK_SKEW_S, Lifetime
 from .record import Record
 from .state import SessionState, Stored
-from .stores.base import Store
+from .stores.base import EXPIRY_GRACE_S, Store
 from .token import TokenSigner, Verified, store_key
 
 __all__ = ["Finder"]
@@ -94,8 +94,9 @@ class Finder:
         if started_at > now or record.seen_at > now or record.created_at > now:
             # The clocks of two hosts differ, and that must not log anybody out: what is in the future counts as now.
             ahead_s = max(record.seen_at, started_at) - now
-            is_repair_due = ahead_s > MAX_CLOCK_SKEW_S  # or the session would not end before that moment
-            if is_repair_due:
+            # Or the session would not end before that moment. A store replaces no limit that is less far ahead.
+            is_repair_due = started_at > now + MAX_CLOCK_SKEW_S or record.seen_at > now + EXPIRY_GRACE_S
+            if ahead_s > MAX_CLOCK_SKEW_S:
                 self._events.emit(ClockSkew, id=key, ahead_s=ahead_s)
             record = record.clamped(now)
             started_at = record.started_at

@@ -56,8 +56,8 @@ class Store(Protocol):
         """Replace the record by *record* if it is live and still the *version* that was loaded.
 
         Return ``False``, changing nothing, if it is gone, expired or newer. Its limits move forward only: of the old
-        and the new ``seen_at`` and ``expires_at`` the later one stays. Unless the old ``seen_at`` lies more than a
-        minute in the future: then a clock ran ahead, and the new ones replace both.
+        and the new ``seen_at`` and ``expires_at`` the later one stays. Unless the old ``seen_at`` lies more than
+        five minutes in the future: then a clock ran ahead, and the new ones replace both.
         """
         ...
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from ..clock import clock_of
 from ..errors import ConfigError
 from ..events import Dispatcher, SessionExpired
-from ..lifetime import MAX_CLOCK_SKEW_S
 from ..options import checks_options
 from ..record import Record
 from .base import EXPIRY_GRACE_S
@@ -79,7 +78,7 @@ class MemoryStore:
             current = self._live(key)
             if current is None or current.version != version:
                 return False
-            is_ahead = current.seen_at > self._clock() + MAX_CLOCK_SKEW_S
+            is_ahead = current.seen_at > self._clock() + EXPIRY_GRACE_S
             self._put(key, record, since=record if is_ahead else current, version=next(self._versions))
             return True
 

@@ -16,7 +16,6 @@ from weakref import WeakSet
 from ..clock import clock_of
 from ..errors import ConfigError, StoreUnavailable
 from ..events import Dispatcher
-from ..lifetime import MAX_CLOCK_SKEW_S
 from ..options import checks_options
 from ..record import Record
 from .base import EXPIRY_GRACE_S, live_record
@@ -145,7 +144,7 @@ class SQLiteStore:
     def update(self, key: str, record: Record, *, version: object) -> bool:
         """Replace the record if it is live and still this *version*."""
         now = self._clock()
-        ahead = now + MAX_CLOCK_SKEW_S
+        ahead = now + EXPIRY_GRACE_S
         data, created_at, seen_at, expires_at, *others = _values(record)
         return (
             self._changed(

@@ -15,7 +15,6 @@ from urllib.parse import SplitResult, parse_qsl, unquote
 from ...clock import clock_of
 from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher
-from ...lifetime import MAX_CLOCK_SKEW_S
 from ...options import checks_options
 from ...record import Record
 from ..base import EXPIRY_GRACE_S, live_record
@@ -111,7 +110,7 @@ class MemcachedStore:
         now = self._clock()
         if expires_at <= now:
             return False
-        is_ahead = seen_at > now + MAX_CLOCK_SKEW_S
+        is_ahead = seen_at > now + EXPIRY_GRACE_S
         if not is_ahead and (record.seen_at < seen_at or record.expires_at < expires_at):
             record = record.renewed(seen_at=max(record.seen_at, seen_at), expires_at=max(record.expires_at, expires_at))
         return self._swap(self._server_of(key), key, record, cas)

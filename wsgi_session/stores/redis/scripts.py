@@ -3,7 +3,6 @@
 from hashlib import sha1
 from typing import Final
 
-from ...lifetime import MAX_CLOCK_SKEW_S
 from ..base import EXPIRY_GRACE_S
 from ..packed import FORMAT, JUDGED_BYTES, MAGIC
 
@@ -39,7 +38,7 @@ UPDATE: Final = Script(f"""
 if version ~= ARGV[2] then return 0 end
 local value = ARGV[3]
 local new_seen_at, new_expires_at = struct.unpack('>dd', value, 13)
-if seen_at > now + {MAX_CLOCK_SKEW_S:.0f} then seen_at, expires_at = new_seen_at, new_expires_at end
+if seen_at > now + {EXPIRY_GRACE_S:.0f} then seen_at, expires_at = new_seen_at, new_expires_at end
 if new_seen_at < seen_at or new_expires_at < expires_at then
     new_seen_at, new_expires_at = math.max(seen_at, new_seen_at), math.max(expires_at, new_expires_at)
     value = string.sub(value, 1, 12) .. struct.pack('>dd', new_seen_at, new_expires_at) .. string.sub(value, 29)

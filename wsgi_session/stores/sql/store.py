@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 from ...clock import clock_of
 from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher, StoreFailed
-from ...lifetime import MAX_CLOCK_SKEW_S
 from ...options import checks_options
 from ...record import Record
 from ..base import EXPIRY_GRACE_S, live_record
@@ -105,7 +104,7 @@ class SQLStore:
     def update(self, key: str, record: Record, *, version: object) -> bool:
         """Replace the record if it is live and still this *version*."""
         now = self._clock()
-        values = {"ahead": now + MAX_CLOCK_SKEW_S, **values_of(record)}
+        values = {"ahead": now + EXPIRY_GRACE_S, **values_of(record)}
         return self._swapped(self._statements.update, key=key, version=version, now=now, **values) > 0
 
     def touch(self, key: str, *, seen_at: float, expires_at: float) -> bool:
