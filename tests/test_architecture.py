@@ -32,7 +32,7 @@ FLOORS = """
 2  stores/sql/engine  stores/sql/statement  stores/sql/row  lifetime  cookie
 1  token  codec  record  merge  plan  headers  events  wrapper  clock  options
 1  stores/breaker  stores/redis/driver  stores/sql/command  stores/sql/rested
-1  stores/redis/replies  stores/memcached/replies
+1  stores/fork  stores/redis/replies  stores/memcached/replies
 1  csrf/token  csrf/origin  csrf/exempt  csrf/form
 0  errors  moment  path  throttle  stores/options  stores/reasons  stores/resting  stores/sql/psycopg  stores/sql/cause
 """

@@ -24,7 +24,8 @@ from services import Server, free_port
 from wsgi_session.errors import ConfigError, StoreUnavailable
 from wsgi_session.events import Dispatcher, Event, StoreFailed
 from wsgi_session.record import Record
-from wsgi_session.stores.sql import SQLStore, database, ddl, make_sql_store
+from wsgi_session.stores import fork
+from wsgi_session.stores.sql import SQLStore, ddl, make_sql_store
 from wsgi_session.stores.sql import engine as engines
 from wsgi_session.testing import FakeClock, StoreContract
 from wsgi_session.testing.abilities import AbilityPromises
@@ -919,24 +920,13 @@ def test_what_a_child_process_does_first(make: Make, url: str, clock: FakeClock)
     store.create(key, new_record(clock))
     inherited = engine.pool
 
-    database._forget_parent()
+    store._database.after_fork()
 
     assert engine.pool is not inherited
-    assert inherited in database._inherited
+    assert inherited in fork.inherited
     assert store.load(key) is not None
     engine.dispose()
     inherited.dispose()
-
-
-def test_a_system_without_fork() -> None:
-    """Windows has no fork, and needs nothing done after it."""
-    program = (
-        "import os, sys, wsgi_session.stores.sql.database\n"
-        "del os.register_at_fork, sys.modules['wsgi_session.stores.sql.database']\n"
-        "import wsgi_session.stores.sql.database"
-    )
-
-    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 # --- SQLite ----------------------------------------------------------------------------------------------------------

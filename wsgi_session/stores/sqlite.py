@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import quote
-from weakref import WeakSet
 
 from ..clock import clock_of
 from ..errors import ConfigError, StoreUnavailable
@@ -19,6 +18,7 @@ from ..events import Dispatcher
 from ..options import checks_options
 from ..record import Record
 from .base import EXPIRY_GRACE_S, live_record
+from .fork import gate, inherited
 from .reporting import StoreDispatcher
 
 __all__ = ["SQLiteStore"]
@@ -59,22 +59,6 @@ _SELECT: Final = (
     " label, version, key, rowid FROM wsgi_sessions "
 )
 _SELECT_ONE: Final = _SELECT + "WHERE key = ?"
-
-# A child process must never use, nor even close, connections of its parent (sqlite.org/howtocorrupt.html, section
-# 2.6), and inherits SQLite's notes of the locks that they hold, which are not its own. So none is open during a fork:
-# every idle one is closed before. One that another thread uses at that very moment is kept here, where the child's
-# garbage collector does not close it.
-_stores: Final["WeakSet[SQLiteStore]"] = WeakSet()
-_inherited: Final[list[Any]] = []
-
-
-def _close_before_fork() -> None:
-    for store in list(_stores):
-        store.close()
-
-
-# Windows has no fork, and no function to register for it.
-getattr(os, "register_at_fork", lambda **_: None)(before=_close_before_fork)
 
 
 @checks_options
@@ -117,7 +101,7 @@ class SQLiteStore:
         self._creates = 0
         self._pid = os.getpid()
         self._idle: deque[sqlite3.Connection] = deque()
-        _stores.add(self)
+        gate.add(self)
 
     def __repr__(self) -> str:
         return f"SQLiteStore({str(self._path)!r})"
@@ -218,10 +202,25 @@ class SQLiteStore:
 
     def close(self) -> None:
         """Close this process's connections. A later call of another method opens new ones."""
-        self._forget_parent()
+        if gate.is_torn:
+            return  # they are the parent's
+        with gate:
+            self.before_fork()
+
+    def before_fork(self) -> None:
+        """Close every idle connection."""
+        self.after_fork()
         with suppress(IndexError):  # another thread may take the last one
             while True:
                 self._idle.pop().close()
+
+    def after_fork(self) -> None:
+        """Leave the parent's connections alone, if this process has a parent that it has not left yet."""
+        # Looked at before each use, too: some servers fork without telling Python.
+        if self._pid != os.getpid():
+            inherited.append(self._idle)
+            self._idle = deque()
+            self._pid = os.getpid()  # last: another thread that sees it must not meet the parent's connections
 
     # --- one statement at a time -------------------------------------------------------------------------------------
 
@@ -233,21 +232,26 @@ class SQLiteStore:
 
     def _run(self, statement: str, values: tuple[Any, ...]) -> tuple[list[Any], int]:
         """Run *statement* in autocommit mode; return its rows, and how many it changed."""
-        try:
-            connection = self._take()
+        with gate:
             try:
-                cursor = connection.execute(statement, values)
-                rows, changed = cursor.fetchall(), cursor.rowcount
-            except BaseException:
-                connection.close()
-                raise
+                connection = self._take()
+                try:
+                    if gate.is_torn:
+                        gate.check()
+                    cursor = connection.execute(statement, values)
+                    rows, changed = cursor.fetchall(), cursor.rowcount
+                    if gate.is_torn:
+                        gate.check()
+                except BaseException:
+                    _drop(connection)
+                    raise
+            except (sqlite3.Error, OSError, OverflowError, UnicodeError) as error:
+                raise StoreUnavailable(f"the SQLite file {str(self._path)!r} failed: {error}") from error
             self._give_back(connection)
-        except (sqlite3.Error, OSError, OverflowError, UnicodeError) as error:
-            raise StoreUnavailable(f"the SQLite file {str(self._path)!r} failed: {error}") from error
-        return rows, changed
+            return rows, changed
 
     def _take(self) -> sqlite3.Connection:
-        self._forget_parent()
+        self.after_fork()
         try:
             return self._idle.pop()
         except IndexError:
@@ -258,12 +262,6 @@ class SQLiteStore:
             self._idle.append(connection)
         else:
             connection.close()
-
-    def _forget_parent(self) -> None:
-        if self._pid != os.getpid():
-            _inherited.append(self._idle)
-            self._idle = deque()
-            self._pid = os.getpid()  # last: another thread that sees it must not meet the parent's connections
 
     # --- the file ----------------------------------------------------------------------------------------------------
 
@@ -342,6 +340,14 @@ def _checked_path(path: str | os.PathLike[str]) -> Path:
     if file.is_dir():
         raise ConfigError(f"SQLiteStore.path={text!r} is a directory. Give the path of a file in it.")
     return file
+
+
+def _drop(connection: sqlite3.Connection) -> None:
+    """Close *connection*, unless this thread was forked while it used it: then it is the parent's."""
+    if gate.is_torn:
+        inherited.append(connection)
+    else:
+        connection.close()
 
 
 def _decoded(text: bytes) -> str:

@@ -1,10 +1,8 @@
 """The connections of one database: how they are lent, and what it means when one fails."""
 
-import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Final, TypeVar
-from weakref import WeakSet
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
@@ -12,6 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ...errors import StoreUnavailable
 from ..breaker import Breaker
+from ..fork import gate, inherited
 from .cause import cause_of, kind_of
 from .command import Command, run
 from .engine import engine_of, server_of
@@ -23,27 +22,6 @@ __all__ = ["Database"]
 Result = TypeVar("Result")
 
 _AS_IT_IS: Final = nullcontext()
-
-# A child process must neither use nor close connections of its parent: they share one socket. It gets pools of its
-# own, and the inherited ones are kept here, where its garbage collector does not close them. Nor may any connection to
-# SQLite be open during a fork (sqlite.org/howtocorrupt.html, section 2.6): every idle one is closed before.
-_databases: Final["WeakSet[Database]"] = WeakSet()
-_inherited: Final[list[Any]] = []
-
-
-def _close_before_fork() -> None:
-    for database in list(_databases):
-        database._before_fork()
-
-
-def _forget_parent() -> None:
-    for database in list(_databases):
-        database._after_fork()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(before=_close_before_fork, after_in_child=_forget_parent)
-
 
 # How often a statement is sent of which the database says that it did nothing.
 _TRIES: Final = 5
@@ -83,7 +61,10 @@ class Database:
         self._prepare = prepare
         self._is_ready = False
         self._breaker = self._new_breaker()
-        _databases.add(self)
+        self._is_sqlite = self.dialect == "sqlite"
+        # No other engine keeps notes of its locks in the memory of the process.
+        self._gate: AbstractContextManager[None] = gate if self._is_sqlite else _AS_IT_IS
+        gate.add(self)
 
     def compiled(self, statement: Any) -> Any:
         """Return *statement* in the form that :func:`run` runs fastest."""
@@ -125,7 +106,7 @@ class Database:
         It is done again where that is no second time: if it only reads and the connection had died at rest, or if the
         database says that nothing was done.
         """
-        with self._breaker.call():
+        with self._breaker.call(), self._gate:
             for _ in range(_TRIES - 1):
                 try:
                     return self._lend(work)
@@ -150,15 +131,20 @@ class Database:
                         if not self._is_ready:
                             self._prepare(connection)
                             self._is_ready = True
+                        if self._is_torn:
+                            gate.check()
                         is_sent = True
                         result = work(connection)
                     note_use(connection)
                     return result
                 except BaseException as error:
-                    if not _is_harmless(error):
+                    if not self._is_torn and not _is_harmless(error):
                         connection.invalidate()  # whatever is wrong with it, the next call gets another one
                     raise
                 finally:
+                    if self._is_torn:
+                        inherited.append(pool)  # and with it this connection, which is the parent's
+                        gate.check()
                     if pool is not self._engine.pool:
                         connection.invalidate()  # the pool that it came from is no more
         except StoreUnavailable:
@@ -176,8 +162,13 @@ class Database:
 
     def close(self) -> None:
         """Close the connections, each once nobody uses it, unless the application made the engine."""
-        if self._is_own:
-            self._drop_idle()
+        if self._is_own and not self._is_torn:
+            with self._gate:
+                self._drop_idle()
+
+    @property
+    def _is_torn(self) -> bool:
+        return self._is_sqlite and gate.is_torn
 
     def _on_loan(self, connection: sa.Connection) -> AbstractContextManager[None]:
         """Make a connection of the application's engine what ours are; it is as before when the block ends."""
@@ -227,12 +218,14 @@ class Database:
     def _new_breaker(self) -> Breaker:
         return Breaker(self.server, (_Unreachable,))
 
-    def _before_fork(self) -> None:
-        if self.dialect == "sqlite":
-            self.close()
+    def before_fork(self) -> None:
+        """Close every idle connection to SQLite, also those of an engine of the application."""
+        if self._is_sqlite:
+            self._drop_idle()
 
-    def _after_fork(self) -> None:
-        _inherited.append(self._engine.pool)
+    def after_fork(self) -> None:
+        """Begin anew in the child process: connections to a server share its parent's socket."""
+        inherited.append(self._engine.pool)
         self._engine.dispose(close=False)
         self._breaker = self._new_breaker()  # another thread may have held its lock
 
