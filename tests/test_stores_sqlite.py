@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import tracemalloc
@@ -18,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from wsgi_session import CookieRejected, Event, Record
+from wsgi_session import CookieRejected, Event, Record, StoreFailed
 from wsgi_session.errors import ConfigError, StoreUnavailable
 from wsgi_session.events import Dispatcher
 from wsgi_session.stores import SQLiteStore, Store, SupportsScan, SupportsSweep, SupportsUserIndex
@@ -129,6 +130,71 @@ def test_a_directory_is_no_file(tmp_path: Path) -> None:
         SQLiteStore(tmp_path)
 
 
+@pytest.fixture
+def foreign() -> Iterator[Path]:
+    """A database in a directory that everybody may use."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o777)
+        path = Path(directory, "sessions.sqlite3")
+        with closing(SQLiteStore(path)) as store:
+            store.count()
+        yield path
+
+
+@contextmanager
+def denied(path: Path) -> Iterator[None]:
+    """Act as a user who may not use *path*."""
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+    else:
+        path.chmod(0)
+        yield
+        path.chmod(0o600)
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+def test_a_file_of_another_user_is_refused(suffix: str, foreign: Path) -> None:
+    """What root made, as a first run in a container, is found at start-up: whose it is, who runs, and what to do."""
+    file = foreign.with_name(foreign.name + suffix)
+    if suffix:
+        foreign.chmod(0o666)
+        file.touch(mode=0o600)
+
+    text = rf"the file '{file}' belongs to the user '{file.owner()}', and this process, which runs as uid \d+, may not"
+    with denied(file), pytest.raises(ConfigError, match=text) as caught:
+        SQLiteStore(foreign)
+    assert "(chown)" in str(caught.value)
+
+
+def test_a_file_of_another_user_that_comes_later(foreign: Path) -> None:
+    """A process that drops its rights after start-up gets the remedy with the first failure."""
+    store = SQLiteStore(foreign)
+
+    text = "failed: the file .* belongs to the user .* which runs as uid .*chown"
+    with denied(foreign), pytest.raises(StoreUnavailable, match=text):
+        store.load("key")
+    assert store.load("key") is None
+    store.close()
+
+
+def test_an_owner_without_a_name(foreign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system cannot tell names or numbers, the rest of the text is the same."""
+
+    def owner(_: Path) -> str:
+        raise NotImplementedError  # as on Windows
+
+    monkeypatch.setattr(Path, "owner", owner)
+    with denied(foreign):
+        monkeypatch.delattr(os, "geteuid")
+        with pytest.raises(ConfigError, match="belongs to another user, and this process, which runs as another user,"):
+            SQLiteStore(foreign)
+        monkeypatch.undo()
+
+
 def test_the_constructor_makes_nothing(tmp_path: Path, store: SQLiteStore) -> None:
     """A process that only imports the application, perhaps as root, leaves nothing behind."""
     store.close()
@@ -213,6 +279,80 @@ def test_an_empty_file_becomes_a_database(path: Path, store: SQLiteStore, clock:
 
     assert store.create("key", record_of(clock)) is True
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_a_file_is_made_before_anybody_knows_its_name(
+    path: Path, store: SQLiteStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Making the file closes nothing that has its name: that would cancel the locks of other threads."""
+    opened: list[Any] = []
+    original = os.open
+
+    def record_open(name: Any, *given: Any, **options: Any) -> int:
+        opened.append(name)
+        return original(name, *given, **options)
+
+    monkeypatch.setattr(os, "open", record_open)
+    store.create("key", record_of(clock))
+    with closing(SQLiteStore(path, clock=clock)) as other:
+        assert other.load("key") is not None
+
+    assert len(opened) == 1
+    assert Path(opened[0]).parent == path.parent
+    assert Path(opened[0]) != path
+    assert not Path(opened[0]).exists()
+
+
+@pytest.mark.parametrize("failure", [PermissionError, AttributeError])
+def test_a_file_system_without_links(
+    failure: type[Exception], path: Path, store: SQLiteStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a file can have one name only, it is made under that."""
+
+    def link(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(os, "link", link)
+
+    assert store.create("key", record_of(clock)) is True
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [file.name for file in path.parent.iterdir() if file.name.startswith(".")] == []
+
+
+def test_another_thread_may_make_the_file_first(
+    path: Path, store: SQLiteStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes second uses the file of the first one."""
+    link = os.link
+
+    def be_late(source: str, target: Path) -> None:
+        with closing(sqlite3.connect(path)) as first:
+            first.execute("CREATE TABLE theirs (text)")
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", be_late)
+
+    assert store.create("key", record_of(clock)) is True
+    assert execute(path, "SELECT count(*) FROM theirs") == [(0,)]
+
+
+@pytest.mark.parametrize("name", ["fchmod", "O_NOFOLLOW", "register_at_fork", "geteuid", "getuid", "fork", "link"])
+def test_a_system_that_lacks_a_function(name: str, path: Path) -> None:
+    """Not every system has all of ``os``, Windows least of all: the first request works even so."""
+    program = f"""
+import os, sys, time
+import itsdangerous, logging, msgspec, random, sqlite3, tempfile, werkzeug.http  # what they need is not in question
+if hasattr(os, {name!r}):
+    del os.{name}
+from wsgi_session import Record
+from wsgi_session.stores import SQLiteStore
+store, now = SQLiteStore(sys.argv[1]), time.time()
+print(store.create("key", Record(data=b"", created_at=now, seen_at=now, expires_at=now + 60)), store.count())
+store.close()
+"""
+    run = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=True)
+
+    assert run.stdout.split() == ["True", "1"]
 
 
 @contextmanager
@@ -578,6 +718,51 @@ def test_sec_23_creating_removes_expired_rows(path: Path, store: SQLiteStore, cl
 
     assert max(rows) <= 90 + 16
     assert rows[-1] == store.count() == 38
+
+
+def test_a_sweep_that_fails_fails_no_create(store: SQLiteStore, clock: FakeClock) -> None:
+    """A login does not depend on whether the rows of others can be removed; it is reported."""
+    events: list[Event] = []
+    store.events = Dispatcher(events.append, clock)
+
+    def fail(limit: int) -> int:
+        raise StoreUnavailable(f"cannot remove {limit} rows")
+
+    store.sweep = fail  # type: ignore[method-assign]
+
+    assert [store.create(f"key-{number}", record_of(clock)) for number in range(17)] == [True] * 17
+    assert store.count() == 17
+    assert events == [StoreFailed(at=clock(), operation="sweep", error="cannot remove 64 rows")]
+
+
+def test_a_create_does_not_wait_for_its_sweep(path: Path, clock: FakeClock) -> None:
+    """While another process writes, the sweep of a create gives up at once, unreported, until the next create."""
+    events: list[Event] = []
+    with closing(SQLiteStore(path, timeout=60, clock=clock)) as store, closing(sqlite3.connect(path)) as other:
+        store.events = Dispatcher(events.append, clock)
+        store.create("dead", record_of(clock))
+        clock.advance(timedelta(hours=1, minutes=6))
+        other.isolation_level = None
+        sweep = store.sweep
+
+        def sweep_while_another_writes(limit: int) -> int:
+            other.execute("BEGIN IMMEDIATE")
+            try:
+                return sweep(limit)
+            finally:
+                other.execute("ROLLBACK")
+
+        store.sweep = sweep_while_another_writes  # type: ignore[method-assign]
+        for number in range(15):
+            assert store.create(f"live-{number}", record_of(clock)) is True
+        assert execute(path, "SELECT count(*) FROM wsgi_sessions") == [(16,)]
+
+        del store.sweep
+        assert store.create("one more", record_of(clock)) is True
+        assert execute(path, "SELECT count(*) FROM wsgi_sessions") == [(16,)]
+        with lent(store) as connection:
+            assert connection.execute("PRAGMA busy_timeout").fetchone() == (60_000,)
+    assert events == []
 
 
 def test_a_scan_of_many_pages_yields_each_session_once(store: SQLiteStore, clock: FakeClock) -> None:

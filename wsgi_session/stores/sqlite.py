@@ -4,17 +4,19 @@ import math
 import os
 import sqlite3
 import stat
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from ..clock import clock_of
 from ..errors import ConfigError, StoreUnavailable
-from ..events import Dispatcher
+from ..events import Dispatcher, StoreFailed
 from ..options import checks_options
 from ..record import Record
 from .base import EXPIRY_GRACE_S, live_record
@@ -34,6 +36,9 @@ _KEY, _ROWID = 8, 9
 # A create removes at most _SWEEP_BATCH expired rows, and only every _SWEEP_EVERY-th does: more than are created.
 _SWEEP_EVERY: Final = 16
 _SWEEP_BATCH: Final = 64
+
+# Whether the sweep at hand is a create's: that one has waited already.
+_is_in_passing: Final[ContextVar[bool]] = ContextVar("wsgi_session.sweep_in_passing", default=False)
 
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS wsgi_session_schema (version INTEGER NOT NULL)",
@@ -122,7 +127,7 @@ class SQLiteStore:
         )
         self._creates += 1
         if self._creates % _SWEEP_EVERY == 0:
-            self.sweep(_SWEEP_BATCH)
+            self._sweep_in_passing()
         return is_created > 0
 
     def update(self, key: str, record: Record, *, version: object) -> bool:
@@ -164,11 +169,12 @@ class SQLiteStore:
 
     def sweep(self, limit: int) -> int:
         """Remove at most *limit* rows that expired more than five minutes ago; return how many."""
-        return self._changed(
+        return self._run(
             "DELETE FROM wsgi_sessions WHERE rowid IN"
             " (SELECT rowid FROM wsgi_sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)",
             (self._clock() - EXPIRY_GRACE_S, limit),
-        )
+            is_waiting=not _is_in_passing.get(),
+        )[1]
 
     def scan(self) -> Iterator[tuple[str, Record]]:
         """Yield the key and record of every live session, in the order of their creation."""
@@ -222,6 +228,19 @@ class SQLiteStore:
             self._idle = deque()
             self._pid = os.getpid()  # last: another thread that sees it must not meet the parent's connections
 
+    def _sweep_in_passing(self) -> None:
+        """Remove some expired rows, at no risk for the request that happens to be here: its record is stored."""
+        token = _is_in_passing.set(True)
+        try:
+            self.sweep(_SWEEP_BATCH)
+        except StoreUnavailable as error:
+            if _is_busy(error.__cause__):
+                self._creates -= 1  # somebody else writes just now: at the next create
+            else:
+                self.events.emit(StoreFailed, operation="sweep", error=str(error))
+        finally:
+            _is_in_passing.reset(token)
+
     # --- one statement at a time -------------------------------------------------------------------------------------
 
     def _all(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
@@ -230,23 +249,31 @@ class SQLiteStore:
     def _changed(self, statement: str, values: tuple[Any, ...]) -> int:
         return self._run(statement, values)[1]
 
-    def _run(self, statement: str, values: tuple[Any, ...]) -> tuple[list[Any], int]:
-        """Run *statement* in autocommit mode; return its rows, and how many it changed."""
+    def _run(self, statement: str, values: tuple[Any, ...], *, is_waiting: bool = True) -> tuple[list[Any], int]:
+        """Run *statement* in autocommit mode; return its rows, and how many it changed.
+
+        If not *is_waiting*, it fails at once while somebody else writes.
+        """
         with gate:
             try:
                 connection = self._take()
                 try:
                     if gate.is_torn:
                         gate.check()
+                    if not is_waiting:
+                        connection.execute("PRAGMA busy_timeout = 0")
                     cursor = connection.execute(statement, values)
                     rows, changed = cursor.fetchall(), cursor.rowcount
+                    if not is_waiting:
+                        connection.execute(f"PRAGMA busy_timeout = {round(self._timeout * 1000)}")
                     if gate.is_torn:
                         gate.check()
                 except BaseException:
                     _drop(connection)
                     raise
             except (sqlite3.Error, OSError, OverflowError, UnicodeError) as error:
-                raise StoreUnavailable(f"the SQLite file {str(self._path)!r} failed: {error}") from error
+                reason = _denied(self._path) or error
+                raise StoreUnavailable(f"the SQLite file {str(self._path)!r} failed: {reason}") from error
             self._give_back(connection)
             return rows, changed
 
@@ -275,7 +302,7 @@ class SQLiteStore:
             connection = sqlite3.connect(
                 f"file:{quote(os.fsencode(self._path))}?mode=rw",
                 uri=True,
-                timeout=self._timeout,
+                timeout=max(deadline - time.monotonic(), 0.0),
                 isolation_level=None,
                 check_same_thread=False,
             )
@@ -283,23 +310,27 @@ class SQLiteStore:
                 self._prepare(connection)
             except BaseException as error:
                 connection.close()
-                if isinstance(error, sqlite3.OperationalError) and _is_busy(error) and time.monotonic() < deadline:
+                if _is_busy(error) and time.monotonic() < deadline:
                     time.sleep(0.01)
                     continue
                 raise
+            connection.execute(f"PRAGMA busy_timeout = {round(self._timeout * 1000)}")
             return connection
 
     def _make_file(self) -> None:
-        # O_EXCL and O_NOFOLLOW: never through a link that somebody else put there. 0600 whatever the umask; SQLite
-        # gives its -wal and -shm files the same mode.
+        """Make the file if nothing has its name, 0600 whatever the umask; SQLite gives -wal and -shm the same mode."""
+        if os.path.lexists(self._path):
+            return  # a link that somebody else put there, too: SQLite makes no file where it leads
+        # Under another name: to close the file cancels all locks on it that other threads have by then
+        # (sqlite.org/howtocorrupt.html, section 2.2).
+        descriptor, name = tempfile.mkstemp(prefix=".wsgi-session-", dir=self._path.parent)
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
-        except FileExistsError:
-            return
-        try:
-            os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)
-        finally:
             os.close(descriptor)
+            Path(name).chmod(stat.S_IRUSR | stat.S_IWUSR)
+            with suppress(FileExistsError):
+                _give_name(name, self._path)
+        finally:
+            Path(name).unlink()
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         # A damaged text reads as another text; the driver would quote it in an error.
@@ -335,11 +366,57 @@ def _checked_path(path: str | os.PathLike[str]) -> Path:
     remedy = "Create it, and let the user that runs the application write to it, or give another path."
     if not file.parent.is_dir():
         raise ConfigError(f"SQLiteStore.path={text!r}: the directory {str(file.parent)!r} does not exist. {remedy}")
-    if not os.access(file.parent, os.W_OK | os.X_OK):
+    if not _is_allowed(file.parent, os.W_OK | os.X_OK):
         raise ConfigError(f"SQLiteStore.path={text!r}: the directory {str(file.parent)!r} is not writable. {remedy}")
     if file.is_dir():
         raise ConfigError(f"SQLiteStore.path={text!r} is a directory. Give the path of a file in it.")
+    if reason := _denied(file):
+        raise ConfigError(f"SQLiteStore.path={text!r}: {reason}")
     return file
+
+
+def _denied(file: Path) -> str | None:
+    """Return why this process may not use *file* or what SQLite keeps beside it, with the remedy, or ``None``."""
+    for each in (file, file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")):
+        if os.path.exists(each) and not _is_allowed(each, os.R_OK | os.W_OK):  # noqa: PTH110  may be denied itself
+            return (
+                f"the file {str(each)!r} belongs to {_owner(each)}, and this process, which runs as {_user()}, may not "
+                "read and write it. Give it to that user (chown), with its -wal and -shm files, or start "
+                "whatever made it, such as a sweep from cron, as that user."
+            )
+    return None
+
+
+def _is_allowed(path: Path, mode: int) -> bool:
+    # As what the process acts, not as who started it, where the system can tell.
+    return (
+        os.access(path, mode, effective_ids=True) if os.access in os.supports_effective_ids else os.access(path, mode)
+    )
+
+
+def _owner(file: Path) -> str:
+    try:
+        return f"the user {file.owner()!r}"
+    except (KeyError, NotImplementedError, OSError):  # a number without a name, Windows, or gone by now
+        return "another user"
+
+
+def _user() -> str:
+    return f"uid {os.geteuid()}" if hasattr(os, "geteuid") else "another user"
+
+
+def _give_name(file: str, name: Path) -> None:
+    """Let *file* have *name*, too, and if it cannot, make an empty one.
+
+    Raises:
+        FileExistsError: Something has that name.
+    """
+    try:
+        os.link(file, name)
+    except FileExistsError:
+        raise
+    except (OSError, AttributeError):  # a file system, or a Python, without links
+        os.close(os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _drop(connection: sqlite3.Connection) -> None:
@@ -354,8 +431,9 @@ def _decoded(text: bytes) -> str:
     return text.decode("utf-8", "replace")
 
 
-def _is_busy(error: sqlite3.OperationalError) -> bool:
-    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+def _is_busy(error: BaseException | None) -> bool:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    return code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _values(record: Record) -> tuple[Any, ...]:
