@@ -4,8 +4,9 @@ import threading
 from datetime import timedelta
 
 import pytest
+from client import SECRET
 
-from wsgi_session import Record
+from wsgi_session import Record, SessionManager
 from wsgi_session.errors import ConfigError
 from wsgi_session.stores import MemoryStore, SupportsScan, SupportsSweep, SupportsUserIndex
 from wsgi_session.testing import FakeClock, StoreContract
@@ -84,6 +85,59 @@ def test_sec_66_the_longest_unused_session_makes_room(verb: str) -> None:
     store.create("third", record_of(clock))
 
     assert keys_in(store) == ["first", "third"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_full_store_keeps_the_session_that_gets_a_new_id(size: int) -> None:
+    """A login in the session that would make room next succeeds, and the session lives on under its new id."""
+    store = MemoryStore(max_sessions=size)
+    manager = SessionManager(store, secret=SECRET)
+
+    def visit(cookie: str, *, is_login: bool) -> str:
+        session = manager.open(cookie)
+        session["user"] = "ada"
+        if is_login:
+            session.rotate()
+        return str(manager.commit(session, status=200).set_cookie).partition(";")[0]
+
+    old = visit("", is_login=False)
+    for _ in range(size - 1):
+        visit("", is_login=False)
+    new = visit(old, is_login=True)
+
+    assert new != old
+    assert dict(manager.open(new)) == {"user": "ada"}
+    assert dict(manager.open(old)) == {}
+    assert store.count() == size
+
+
+def test_what_made_room_is_deleted_once_and_in_its_version() -> None:
+    """Only who knows the version that made room may take it for deleted, and only once; all others find nothing."""
+    clock = FakeClock()
+    store = MemoryStore(max_sessions=1, clock=clock)
+    store.create("old", record_of(clock))
+    loaded = store.load("old")
+    assert loaded is not None
+    store.create("new", record_of(clock))
+
+    assert store.delete("old") is False
+    assert store.delete("old", version=-1) is False
+    assert store.delete("old", version=loaded.version) is True
+    assert store.delete("old", version=loaded.version) is False
+    assert keys_in(store) == ["new"]
+
+
+def test_a_revocation_of_all_leaves_nothing_to_delete() -> None:
+    """A session that made room and was then revoked with all others is gone for who wants to move it, too."""
+    clock = FakeClock()
+    store = MemoryStore(max_sessions=1, clock=clock)
+    store.create("old", record_of(clock))
+    loaded = store.load("old")
+    assert loaded is not None
+    store.create("new", record_of(clock))
+    store.delete_all()
+
+    assert store.delete("old", version=loaded.version) is False
 
 
 def test_a_refused_create_drops_nobody() -> None:

@@ -4,7 +4,9 @@ import heapq
 import itertools
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from ..clock import clock_of
 from ..errors import ConfigError
@@ -15,6 +17,8 @@ from .base import EXPIRY_GRACE_S
 from .reporting import StoreDispatcher
 
 __all__ = ["MemoryStore"]
+
+_GIVEN_UP: Final = 64
 
 
 @checks_options
@@ -41,6 +45,9 @@ class MemoryStore:
         self._versions = itertools.count(1)
         # Ordered by when a record's limits were last moved, the longest ago first.
         self._records: dict[str, Record] = {}
+        # Key and version of what made room lately. A session that gets another key is created under that before it is
+        # deleted under the old one: if it made room for itself, it must not count as ended by somebody else.
+        self._given_up: deque[tuple[str, object]] = deque(maxlen=_GIVEN_UP)
         # Ends of records, earliest first. An entry whose record moved on or is gone is passed over when it comes up.
         self._ends: list[tuple[float, str]] = []
         self._lock = threading.Lock()
@@ -68,7 +75,8 @@ class MemoryStore:
             if len(self._records) >= self._max_sessions:
                 self._remove_expired(now, limit=1)
             if len(self._records) >= self._max_sessions:
-                del self._records[next(iter(self._records))]
+                oldest = next(iter(self._records))
+                self._given_up.append((oldest, self._records.pop(oldest).version))
             self._put(key, record, since=record, version=next(self._versions))
             return True
 
@@ -96,6 +104,9 @@ class MemoryStore:
         """Remove the record, if given only in that *version*; return whether a live one was removed."""
         with self._locked():
             current = self._live(key)
+            if current is None and (key, version) in self._given_up:
+                self._given_up.remove((key, version))
+                return True
             if current is None or version not in (None, current.version):
                 return False
             del self._records[key]
@@ -124,6 +135,7 @@ class MemoryStore:
             removed = sum(record.expires_at > now for record in self._records.values())
             self._records.clear()
             self._ends.clear()
+            self._given_up.clear()
             return removed
 
     def close(self) -> None:
