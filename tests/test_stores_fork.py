@@ -296,8 +296,8 @@ def interrupted(store: Any, action: Callable[[], None]) -> Iterator[None]:
     if isinstance(store, SQLiteStore):
         take = store._take
 
-        def take_and_interrupt() -> sqlite3.Connection:
-            connection = take()
+        def take_and_interrupt(pool: Any) -> sqlite3.Connection:
+            connection = take(pool)
             interrupt()
             return connection
 

@@ -23,6 +23,7 @@ from wsgi_session import CookieRejected, Event, Record, StoreFailed
 from wsgi_session.errors import ConfigError, StoreUnavailable
 from wsgi_session.events import Dispatcher
 from wsgi_session.stores import SQLiteStore, Store, SupportsScan, SupportsSweep, SupportsUserIndex
+from wsgi_session.stores import sqlite as sqlite_module
 from wsgi_session.testing import FakeClock, StoreContract
 from wsgi_session.testing.together import at_once, in_processes
 
@@ -281,6 +282,51 @@ def test_an_empty_file_becomes_a_database(path: Path, store: SQLiteStore, clock:
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
+@pytest.mark.parametrize("replaced", [False, True], ids=["removed", "replaced"])
+def test_a_file_that_is_removed_is_left(
+    replaced: bool, path: Path, store: SQLiteStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All connections go over to the file that has the name now, also those in use: never two at the same time."""
+    monkeypatch.setattr(sqlite_module, "_CHECK_EVERY_S", 0.0)
+    store.create("old", record_of(clock))
+    with closing(SQLiteStore(path.with_name("other"), clock=clock)) as other:
+        other.create("theirs", record_of(clock))
+    take, is_first = store._take, [True]
+
+    def take_and_be_overtaken(pool: Any) -> sqlite3.Connection:
+        connection = take(pool)
+        if is_first:
+            is_first.clear()
+            for suffix in ("", "-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink()
+            if replaced:
+                path.with_name("other").rename(path)
+            assert store.create("new", record_of(clock)) is True
+        return connection
+
+    store._take = take_and_be_overtaken  # type: ignore[method-assign]
+
+    assert store.load("old") == record_of(clock)  # as it began before
+    expected = {"theirs", "new"} if replaced else {"new"}
+    assert {key for key, _ in store.scan()} == expected
+    assert {key for (key,) in execute(path, "SELECT key FROM wsgi_sessions")} == expected
+    assert len(store._idle) == 1
+
+
+def test_the_file_is_looked_at_now_and_then(
+    path: Path, store: SQLiteStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a second is enough: a look costs as much as a tenth of a read."""
+    now = time.monotonic() + 10.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    store.create("key", record_of(clock))
+    path.unlink()
+
+    assert store.load("key") is not None
+    now += 1.0
+    assert store.load("key") is None
+
+
 def test_a_file_is_made_before_anybody_knows_its_name(
     path: Path, store: SQLiteStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -358,7 +404,7 @@ store.close()
 @contextmanager
 def lent(store: SQLiteStore) -> Iterator[sqlite3.Connection]:
     """Use a connection of *store* as one of its calls would."""
-    connection = store._take()
+    connection = store._take(store._pool())
     yield connection
     store._give_back(connection)
 

@@ -33,6 +33,9 @@ _POOL_SIZE: Final = 8
 _PAGE: Final = 500
 _KEY, _ROWID = 8, 9
 
+# How long a process may go on with a file that was removed. In seconds.
+_CHECK_EVERY_S: Final = 1.0
+
 # A create removes at most _SWEEP_BATCH expired rows, and only every _SWEEP_EVERY-th does: more than are created.
 _SWEEP_EVERY: Final = 16
 _SWEEP_BATCH: Final = 64
@@ -106,6 +109,8 @@ class SQLiteStore:
         self._creates = 0
         self._pid = os.getpid()
         self._idle: deque[sqlite3.Connection] = deque()
+        self._file: tuple[int, int] | None = None
+        self._is_checked_until = 0.0
         gate.add(self)
 
     def __repr__(self) -> str:
@@ -256,7 +261,8 @@ class SQLiteStore:
         """
         with gate:
             try:
-                connection = self._take()
+                pool = self._pool()
+                connection = self._take(pool)
                 try:
                     if gate.is_torn:
                         gate.check()
@@ -274,13 +280,22 @@ class SQLiteStore:
             except (sqlite3.Error, OSError, OverflowError, UnicodeError) as error:
                 reason = _denied(self._path) or error
                 raise StoreUnavailable(f"the SQLite file {str(self._path)!r} failed: {reason}") from error
-            self._give_back(connection)
+            if pool is self._idle:
+                self._give_back(connection)
+            else:  # the file was replaced meanwhile
+                connection.close()
             return rows, changed
 
-    def _take(self) -> sqlite3.Connection:
+    def _pool(self) -> deque[sqlite3.Connection]:
+        """Return this process's idle connections to the file that has the name now."""
         self.after_fork()
+        if time.monotonic() >= self._is_checked_until:
+            self._leave_removed_file()
+        return self._idle
+
+    def _take(self, pool: deque[sqlite3.Connection]) -> sqlite3.Connection:
         try:
-            return self._idle.pop()
+            return pool.pop()
         except IndexError:
             return self._open()
 
@@ -289,6 +304,16 @@ class SQLiteStore:
             self._idle.append(connection)
         else:
             connection.close()
+
+    def _leave_removed_file(self) -> None:
+        """Close the connections to a file that is no more, or has another in its place: other processes use that."""
+        file = _identity(self._path)
+        if self._file not in (None, file):
+            former, self._idle = self._idle, deque()
+            for connection in former:
+                connection.close()
+        self._file = file
+        self._is_checked_until = time.monotonic() + _CHECK_EVERY_S
 
     # --- the file ----------------------------------------------------------------------------------------------------
 
@@ -315,6 +340,7 @@ class SQLiteStore:
                     continue
                 raise
             connection.execute(f"PRAGMA busy_timeout = {round(self._timeout * 1000)}")
+            self._leave_removed_file()
             return connection
 
     def _make_file(self) -> None:
@@ -429,6 +455,15 @@ def _drop(connection: sqlite3.Connection) -> None:
 
 def _decoded(text: bytes) -> str:
     return text.decode("utf-8", "replace")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from every other one, or ``None`` if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _is_busy(error: BaseException | None) -> bool:
