@@ -310,9 +310,9 @@ def test_max_age_is_capped_as_browsers_do(max_age_s: int, told: int) -> None:
         pytest.param("__Host-session=v; __Host-session=w", ["v", "w"], id="row 92: every one"),
         pytest.param("__Host-session=v; __Host-session=v", ["v"], id="each once"),
         pytest.param("__Host-session=v;\t__Host-session=v ;__Host-session=v ", ["v"], id="white space around it"),
-        pytest.param('__Host-session="v"', ['"v"'], id="quotes are a part of the value"),
-        pytest.param(r'__Host-session="\166"', [r'"\166"'], id="nothing is unquoted"),
-        pytest.param("__Host-session= v", [" v"], id="a space in the value"),
+        pytest.param('__Host-session="v"', [""], id="quotes are another spelling"),
+        pytest.param(r'__Host-session="\166"', [""], id="so is an escape"),
+        pytest.param("__Host-session= v", [""], id="so is a space"),
         pytest.param("__Host-session=; __Host-session=v", ["", "v"], id="row 93: an empty twin hides nothing"),
         pytest.param("session=v", [], id="without the prefix"),
         pytest.param("__host-session=v", [], id="case counts"),
@@ -330,7 +330,7 @@ def test_max_age_is_capped_as_browsers_do(max_age_s: int, told: int) -> None:
         pytest.param("\u2000__Host-session=v", [], id="a space beyond Latin-1"),
         pytest.param("\x1c__Host-session=v", [], id="a separator that Python strips"),
         pytest.param("\ud800; __Host-session=v", ["v"], id="a lone surrogate"),
-        pytest.param("__Host-session=é", ["é"], id="a value beyond ASCII"),
+        pytest.param("__Host-session=é", [""], id="a value beyond ASCII"),
     ],
 )
 def test_read_gives_the_values_of_exactly_our_name(header: str, values: list[str]) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Literal
 
 from werkzeug.http import dump_cookie
+from werkzeug.sansio.http import parse_cookie
 
 from .errors import ConfigError
 from .options import checks_options
@@ -19,6 +20,9 @@ SameSite = Literal["Strict", "Lax", "None"]
 
 MAX_HEADER_BYTES = 16 * 1024
 """A longer ``Cookie`` header reads as none: servers allow half of it, so it is an attack or a fault."""
+
+MAX_COOKIE_BYTES = 512
+"""A longer cookie of our name reads as an empty one: ours are far shorter, and parsing takes quadratic time."""
 
 MAX_CANDIDATES = 8
 """How many different cookies of our name are looked at in one request."""
@@ -144,16 +148,26 @@ class Cookie:
         """
         if self.wire_name not in header or len(header) > MAX_HEADER_BYTES:
             return []
-        # Neighbouring hosts may plant cookies beside ours. Browsers separate cookies at every semicolon and take no
-        # notice of quotes, so we do the same. The value is the text as it stands: unquoting would give it a second
-        # spelling, and could bring forth control characters.
+        # Neighbouring hosts may plant cookies beside ours. Browsers separate cookies at every semicolon, while
+        # werkzeug reads a quoted one as text: an opening quote in one cookie would swallow ours. So it gets our own
+        # cookies only, one by one.
         ours = f"{self.wire_name}="
         values: dict[str, None] = {}
         for part in header.split(";"):
             part = part.strip(" \t")
             if part.startswith(ours) and "," not in part and len(values) <= MAX_CANDIDATES:
-                values[part.removeprefix(ours)] = None
+                values[self._parsed(part)] = None
         return list(values)
+
+    def _parsed(self, part: str) -> str:
+        """Return the value of one cookie of ours; an empty one if that is not the very text that was sent."""
+        # One byte that is not ASCII would make werkzeug raise.
+        if len(part) > MAX_COOKIE_BYTES or not (part.isascii() and part.isprintable()):
+            return ""
+        # A dict will do for one cookie: werkzeug's own class for several takes as long as the parsing.
+        value: str = parse_cookie(part, cls=dict).get(self.wire_name, "")  # type: ignore[arg-type]
+        # What was quoted or escaped is a second spelling, which would slip past anything that remembers the first.
+        return value if part.endswith(f"={value}") else ""
 
     def why_unread(self, header: str) -> Literal["joined", "too long"] | None:
         """Return why our cookie, which is in this ``Cookie`` request header, was not read; ``None`` if it was."""
