@@ -43,18 +43,6 @@ _DOMAIN = re.compile(
 _PREFIXES = ("__Host-Http-", "__Host-", "__Secure-", "__Http-")
 
 
-class CookieHeader:
-    """A ``Cookie`` request header, kept from error trackers, which show the ``repr`` of local variables."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __repr__(self) -> str:
-        return "<CookieHeader>"
-
-
 @checks_options
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cookie:
@@ -175,6 +163,8 @@ class Cookie:
             return None
         if len(header) > MAX_HEADER_BYTES:
             return "too long"
+        if "," not in header:
+            return None
         # Never split there: a comma may be part of a neighbour's value, which then could pass for a cookie of ours.
         ours = f"{self.wire_name}="
         joined = [part.split(",") for part in header.split(";") if "," in part]

@@ -6,7 +6,7 @@ from typing import Final
 
 from .changes import Changes
 from .codec import Codec
-from .cookie import MAX_CANDIDATES, Cookie, CookieHeader
+from .cookie import MAX_CANDIDATES, Cookie
 from .events import ClockSkew, CookieAmbiguous, CookieHeaderRejected, CookieRejected, Dispatcher, SessionExpired
 from .lifetime import MAX_CLOCK_SKEW_S, Lifetime
 from .record import Record
@@ -37,27 +37,30 @@ class Finder:
         self._store = store
         self._signer = signer
         self._cookie = cookie
+        self._wire_name = cookie.wire_name
         self._codec = codec
         self._lifetime = lifetime
         self._events = events
         self._clock = clock
 
-    # When the store fails, error trackers show the local variables of every frame: none of them is a token.
+    # When the store fails, error trackers show the local variables of every frame: none of them is a token then.
 
-    def find(self, header: CookieHeader) -> SessionState:
-        """Return the state of the one live session that *header* names, or of a new one."""
-        candidates = self._candidates(header)
-        if candidates:
-            live = self._find_live(candidates)
-            if len(live) == 1:
-                return live[0]
-        if (reason := self._cookie.why_unread(header.text)) is not None:
-            self._events.emit(CookieHeaderRejected, reason=reason)
+    def find(self, cookie_header: str) -> SessionState:
+        """Return the state of the one live session that *cookie_header* names, or of a new one."""
+        if self._wire_name in cookie_header:
+            reason = self._cookie.why_unread(cookie_header)
+            candidates = self._candidates(self._cookie.read(cookie_header))
+            del cookie_header
+            if candidates:
+                live = self._find_live(candidates)
+                if len(live) == 1:
+                    return live[0]
+            if reason is not None:
+                self._events.emit(CookieHeaderRejected, reason=reason)
         return SessionState(Changes(self._codec, {}, b""))
 
-    def _candidates(self, header: CookieHeader) -> list[Verified]:
-        """Return what one of our secrets signed in *header*, each once; whatever else there is, with an event."""
-        values = self._cookie.read(header.text)
+    def _candidates(self, values: list[str]) -> list[Verified]:
+        """Return what one of our secrets signed of *values*, each once; whatever else there is, with an event."""
         candidates: dict[str, Verified] = {}
         if len(values) <= MAX_CANDIDATES:
             candidates = {one.token: one for value in values if (one := self._signer.verify(value)) is not None}

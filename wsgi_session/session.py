@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple, NoReturn, Self, TypeVar, overload
 
 from .changes import Changes
 from .codec import convert, copied
-from .cookie import CookieHeader
 from .errors import HeadersSent, SessionError, StoreUnavailable
 from .events import Dispatcher, SessionLoaded
 from .headers import HeadEdit, Headers, is_never_shared
@@ -40,7 +39,7 @@ class Phase:
 class SessionHost(NamedTuple):
     """What a session asks of the manager that opened it."""
 
-    find: Callable[[CookieHeader], SessionState]
+    find: Callable[[str], SessionState]
     """Returns the state of the session that a ``Cookie`` request header names, or of a new one."""
     save: Callable[["Session"], None]
     """Commits what can be committed now."""
@@ -459,7 +458,7 @@ class Session(MutableMapping[str, Any]):
                 raise SessionError("an event handler used the session that is being loaded just now")
             self._is_loading = True
             try:
-                self._state = self._host.find(CookieHeader(self._cookie_header))
+                self._state = self._host.find(self._cookie_header)
             except StoreUnavailable as failure:
                 self._failure = failure
                 raise
