@@ -1,6 +1,7 @@
 """The memory store: the contract, its bound, and what it costs."""
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -120,22 +121,28 @@ def test_what_made_room_is_deleted_once_and_in_its_version() -> None:
     assert loaded is not None
     store.create("new", record_of(clock))
 
-    assert store.delete("old") is False
     assert store.delete("old", version=-1) is False
     assert store.delete("old", version=loaded.version) is True
     assert store.delete("old", version=loaded.version) is False
     assert keys_in(store) == ["new"]
 
 
-def test_a_revocation_of_all_leaves_nothing_to_delete() -> None:
-    """A session that made room and was then revoked with all others is gone for who wants to move it, too."""
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(lambda store: store.delete_all(), id="all"),
+        pytest.param(lambda store: store.delete("old"), id="this one"),
+    ],
+)
+def test_what_is_ended_after_it_made_room_leaves_nothing_to_delete(end: Callable[[MemoryStore], object]) -> None:
+    """A session that made room and was then logged out or revoked is gone for who wants to move it, too."""
     clock = FakeClock()
     store = MemoryStore(max_sessions=1, clock=clock)
     store.create("old", record_of(clock))
     loaded = store.load("old")
     assert loaded is not None
     store.create("new", record_of(clock))
-    store.delete_all()
+    end(store)
 
     assert store.delete("old", version=loaded.version) is False
 

@@ -104,13 +104,21 @@ class MemoryStore:
         """Remove the record, if given only in that *version*; return whether a live one was removed."""
         with self._locked():
             current = self._live(key)
-            if current is None and (key, version) in self._given_up:
-                self._given_up.remove((key, version))
-                return True
-            if current is None or version not in (None, current.version):
+            if current is None:
+                return self._take_given_up(key, version)
+            if version not in (None, current.version):
                 return False
             del self._records[key]
             return True
+
+    def _take_given_up(self, key: str, version: object) -> bool:
+        """Return whether the record made room in that *version*. Whoever ends it, ends it for those that move it too."""
+        found = [given_up for given_up in self._given_up if given_up[0] == key]
+        if version is not None and (key, version) not in found:
+            return False
+        for given_up in found:
+            self._given_up.remove(given_up)
+        return version is not None
 
     def sweep(self, limit: int) -> int:
         """Remove at most *limit* records that expired more than five minutes ago; return how many."""
