@@ -143,7 +143,7 @@ def measure_parts(rounds: int, per_turn: int, out: Path | None) -> None:
 @main.command("versions")
 @click.argument("commit")
 @click.option("--size", "size_bytes", default=1024, show_default=True, help="Bytes of a session.")
-@click.option("--pairs", default=40, show_default=True, help="Pairs of turns, at least 30 for the interval to hold.")
+@click.option("--pairs", default=40, show_default=True, help="Pairs of processes, at least 30 for the interval.")
 @click.option("--calls", "per_turn", default=100, show_default=True, help="Requests in each turn.")
 @_on(*versions.ENGINES)
 @_out

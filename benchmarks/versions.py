@@ -1,4 +1,4 @@
-"""What a request takes in this checkout, against an earlier commit of it: pairs of turns, one right after the other."""
+"""What a request takes in this checkout, against an earlier commit: two processes that take turns, many times."""
 
 import io
 import json
@@ -9,7 +9,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -33,27 +33,32 @@ def measure(commit: str, *, names: Sequence[str], size_bytes: int, pairs: int, c
     with _checked_out(commit) as folder, Services() as services:
         for name in names:
             urls = _urls(name, services)
-            with ExitStack() as stack:
-                before = stack.enter_context(_visitor(folder, urls[0], size_bytes))
-                now = stack.enter_context(_visitor(HERE, urls[1], size_bytes))
-                for action in ACTIONS:
-                    low, middle, high = _interval(_ratios(before, now, action, pairs, calls, tick))
-                    table.add(store=name, action=action, times=middle, low=low, high=high)
+            ratios: dict[str, list[float]] = {action: [] for action in ACTIONS}
+            for number in range(pairs):
+                # New processes for each pair: how one happens to lie in memory makes more of a difference than most
+                # changes do.
+                with _visitor(folder, urls[0], size_bytes) as before, _visitor(HERE, urls[1], size_bytes) as now:
+                    for action, found in ratios.items():
+                        found.append(_ratio(before, now, action, calls, is_turned=bool(number % 2)))
+                tick()
+            for action, found in ratios.items():
+                low, middle, high = _interval(found)
+                table.add(store=name, action=action, times=middle, low=low, high=high)
     return table
 
 
-def _ratios(before: "_Visitor", now: "_Visitor", action: str, pairs: int, calls: int, tick: Tick) -> Iterator[float]:
+def _ratio(before: "_Visitor", now: "_Visitor", action: str, calls: int, *, is_turned: bool) -> float:
+    """Return the time that *now* takes for *action*, in times of *before*; nobody always comes first."""
     for visitor in (before, now):
         visitor.seconds(action, WARM_UP)
-    for number in range(pairs):
-        # Nobody always comes first.
-        order = (before, now) if number % 2 else (now, before)
-        taken = {visitor: visitor.seconds(action, calls) for visitor in order}
-        yield taken[now] / taken[before]
-        tick()
+    order = (before, now, now, before) if is_turned else (now, before, before, now)
+    taken: dict[_Visitor, float] = {before: 0.0, now: 0.0}
+    for visitor in order:
+        taken[visitor] += visitor.seconds(action, calls)
+    return taken[now] / taken[before]
 
 
-def _interval(ratios: Iterator[float]) -> tuple[float, float, float]:
+def _interval(ratios: list[float]) -> tuple[float, float, float]:
     """Return the geometric mean between the ends of its 95 % interval."""
     logarithms = [math.log(ratio) for ratio in ratios]
     middle = mean(logarithms)

@@ -112,7 +112,7 @@ class MemoryStore:
             return True
 
     def _take_given_up(self, key: str, version: object) -> bool:
-        """Return whether the record made room in that *version*. Whoever ends it, ends it for those that move it too."""
+        """Return whether the record made room in that *version*. Without one, it is ended for whoever has one, too."""
         found = [given_up for given_up in self._given_up if given_up[0] == key]
         if version is not None and (key, version) not in found:
             return False
