@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
+from unittest.mock import MagicMock
 from zoneinfo import ZoneInfo
 
 import markupsafe
@@ -27,7 +28,7 @@ from markupsafe import Markup
 from values import TAGS, mixed, session_data, shape, strangers, text, values
 from werkzeug.datastructures import CombinedMultiDict, ImmutableDict, MultiDict
 
-from wsgi_session import JSONCodec
+from wsgi_session import JSONCodec, codec
 from wsgi_session.codec import as_stored, convert, copied, is_mutable
 from wsgi_session.errors import EncodeError, SessionTooLarge
 
@@ -483,6 +484,18 @@ def test_what_cannot_be_stored_is_refused_where_it_is_set(value: Any, where: str
     assert isinstance(caught.value, TypeError)
 
 
+@pytest.mark.parametrize("answer", [(), None, 5, MagicMock()], ids=["empty", "none", "number", "mock"])
+def test_an_object_that_answers_to_any_name_is_refused(answer: Any) -> None:
+    """A stand-in or a lazy object is no attrs class without fields: it would be stored as an empty dict."""
+
+    class Obliging:
+        def __getattr__(self, name: str) -> Any:
+            return answer
+
+    with pytest.raises(EncodeError, match="is of type Obliging, which cannot be stored"):
+        as_stored(CODEC, "key", Obliging())
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -723,6 +736,20 @@ def test_a_dict_that_once_had_another_key_is_looked_at_as_closely() -> None:
     assert shape(stored([had_another | {2: "two"}])) == shape([{"a": 1.5, "b": None, 2: "two"}])
 
 
+@pytest.mark.parametrize("is_every_dict_seen", [codec._IS_EVERY_DICT_SEEN, False], ids=["here", "from Python 3.13 on"])
+def test_the_attributes_of_an_object_are_looked_at_as_closely(
+    is_every_dict_seen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python may keep them in the object itself, beside a dict that seems to hold as many things."""
+    monkeypatch.setattr(codec, "_IS_EVERY_DICT_SEEN", is_every_dict_seen)
+    item = Item("pear", (1, 2))  # type: ignore[arg-type]
+    attributes = vars(item)
+
+    assert shape(stored([attributes])) == shape([attributes])
+    assert shape(stored([attributes, {1: "a", 2: "b"}, {}])) == shape([attributes, {1: "a", 2: "b"}, {}])
+    assert stored([{"a": [1.5, None]}]) == [{"a": [1.5, None]}]
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -802,6 +829,38 @@ def test_sec_67_a_session_has_64_kib() -> None:
     assert f"at most {LIMIT}" in str(caught.value)
     assert "session['big']" in str(caught.value)
     assert "Keep large things in a store of their own" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "double",
+    [
+        pytest.param(lambda part: [part, part], id="list"),
+        pytest.param(lambda part: {"a": part, "b": part}, id="dict"),
+        pytest.param(lambda part: (part, part), id="tuple"),
+        pytest.param(lambda part: {1: part, 2: part}, id="int keys"),
+        pytest.param(lambda part: Item(part, part), id="dataclass"),
+        pytest.param(lambda part: Plain([part, part]), id="Struct"),
+        pytest.param(lambda part: frozenset([(part, 1), (part, 2)]), id="frozenset"),
+    ],
+)
+def test_sec_67_a_part_that_is_in_several_others_counts_in_each(double: Any) -> None:
+    """Thirty small lists, each twice in the next one, would be gigabytes: refused before any is written."""
+    value: Any = 1
+    for _ in range(3):
+        value = double(value)
+    as_stored(CODEC, "key", value)
+    for _ in range(27):
+        value = double(value)
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(SessionTooLarge, match=r"^session\['key'\] has more than 65536 parts"):
+            as_stored(CODEC, "key", value)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 500 * LIMIT
 
 
 def test_sec_67_an_oversized_record_is_not_even_parsed() -> None:
@@ -924,6 +983,14 @@ def test_sec_70_no_tag_raises_whatever_it_holds(data: dict[str, Any]) -> None:
 )
 def test_sec_70_what_was_never_written_is_not_ours(payload: bytes) -> None:
     """Whatever somebody planted in the store reads as no session at all, never as a part of one."""
+    assert CODEC.decode(payload) is None
+
+
+def test_sec_70_a_type_whose_package_is_missing_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a time zone that this machine does not know: whoever plants it raises nothing."""
+    payload = CODEC.encode({"html": Markup("<b>")})
+    monkeypatch.setitem(sys.modules, "markupsafe", None)
+
     assert CODEC.decode(payload) is None
 
 

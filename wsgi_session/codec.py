@@ -16,7 +16,7 @@ import dataclasses
 import enum
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from copy import deepcopy
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -86,6 +86,8 @@ class JSONCodec:
         for key, value in data.items():
             try:
                 name = key if type(key) is str else _checked_key(key)
+                if type(value) not in _SINGLE:
+                    _check_parts(key, value)
                 tree[name] = value if type(value) in _AS_IS else _to_json(value, 1)
             except _Unfit as unfit:
                 path = [key, *reversed(unfit.path)]
@@ -120,44 +122,68 @@ class JSONCodec:
 def _plain_json(data: Mapping[str, Any]) -> bytes | None:
     """Return *data* as JSON if that alone says all of it, as of most sessions; else ``None``."""
     try:
+        items = _json_items(data)
+        if items is None:
+            return None
         payload = msgspec.json.encode(data)
-        is_plain = len(payload) <= MAX_DATA_BYTES and _is_untagged(payload) and _is_json(data, payload)
+        is_plain = len(payload) <= MAX_DATA_BYTES and _is_untagged(payload) and _are_exact(items, payload)
     except Exception:  # noqa: BLE001  whatever cannot be carried, the other way says what and where
         return None
     return payload if is_plain else None
 
 
-def _is_json(data: Any, payload: bytes) -> bool:
-    """Return whether *data*, written as *payload*, is of JSON's own types all the way down, and not too deep.
+def _json_items(data: Any) -> list[Any] | None:
+    """Return all that is in *data*, if it is of JSON's own types all the way down, not too deep, and not too much.
 
-    msgspec writes more than it reads back: a tuple as a list, a date as text, a subclass as what it is one of, NaN as
-    ``null``. So the types of all values are looked at, one level at a time.
+    msgspec writes more than it reads back: a tuple as a list, a date as text, a subclass as what it is one of. So the
+    types of all values are looked at, one level at a time, and before anything is written: a list that is in a list
+    twice is written twice, so that a few of them make gigabytes.
     """
+    every: list[Any] = []
     containers = [data]
     for _ in range(MAX_DEPTH + 1):
-        # In one call: all items, and the keys of each dict that ever had one that is no plain ``str``.
+        length = sum(map(len, containers))
+        if len(every) + length > MAX_DATA_BYTES:
+            return None
+        # In one call. A dict that ever had a key which is no plain ``str`` gives its keys too: then there are too many.
         items = get_referents(*containers)
+        if len(items) != length or not _are_seen(containers):
+            return None
         kinds = {*map(type, items)}
         if not kinds <= _JSON:
-            return False
-        if len(items) != sum(map(len, containers)) and not all(map(_has_text_keys, containers)):
-            return False
-        if float in kinds and b"null" in payload and not all(map(math.isfinite, _of_kind(float, items))):
-            return False
-        if int in kinds and len(payload) > MAX_INT_DIGITS and any(map(_is_endless, _of_kind(int, items))):
-            return False
+            return None
+        every += items
         if kinds.isdisjoint(_JSON_CONTAINERS):
-            return type(data) is dict
+            return every if type(data) is dict else None
         containers = [item for item in items if type(item) in _JSON_CONTAINERS]
-    return False
+    return None
+
+
+class _Attributed:
+    def __init__(self) -> None:
+        self.value = 0
+
+
+_probe = _Attributed()
+# From Python 3.13 on, the dict of a living object's attributes gives nothing: the object has them.
+_IS_EVERY_DICT_SEEN: Final = len(get_referents(vars(_probe))) == 1
+
+
+def _are_seen(containers: list[Any]) -> bool:
+    """Return whether each of *containers* gave its items, when all together gave the right number."""
+    return _IS_EVERY_DICT_SEEN or [*map(len, map(get_referents, containers))] == [*map(len, containers)]
+
+
+def _are_exact(items: list[Any], payload: bytes) -> bool:
+    """Return whether the numbers among *items* read back from *payload* as they are: NaN is written as ``null``."""
+    return not (
+        (b"null" in payload and not all(map(math.isfinite, _of_kind(float, items))))
+        or (len(payload) > MAX_INT_DIGITS and any(map(_is_endless, _of_kind(int, items))))
+    )
 
 
 def _of_kind(kind: type[T], items: list[Any]) -> Iterator[T]:
     return (item for item in items if type(item) is kind)
-
-
-def _has_text_keys(container: dict[Any, Any] | list[Any]) -> bool:
-    return type(container) is list or {*map(type, container)} == {str}
 
 
 def _is_untagged(payload: bytes) -> bool:
@@ -189,13 +215,15 @@ def as_stored(codec: Codec, key: str, value: Any) -> Any:
     value becomes plain data at once, so that this request reads what the next one will.
 
     Raises:
-        EncodeError: The value cannot be carried.
+        EncodeError: The value cannot be carried; ``SessionTooLarge`` if it has more parts than a session has bytes.
     """
     if _is_plain_value(key, value):
         return value
     _checked_key(key)
     try:
         payload = codec.encode({key: value})
+    except _TooManyParts:
+        raise  # to copy it would have no end either
     except SessionTooLarge:
         return value  # judged at commit, over all values together
     if type(value) in _CONTAINERS:
@@ -232,6 +260,39 @@ def copied(value: Any) -> Any:
         return deepcopy(value)  # what cannot be stored, as the default of an apply() that makes something else of it
     fields = None if kind in _WRITERS else _fields(value)
     return value if fields is None else copied(fields)
+
+
+class _TooManyParts(SessionTooLarge):
+    """A value that no change inside of the other ones would make fit."""
+
+
+def _check_parts(key: str, value: Any) -> None:
+    """Refuse what would be written without end, in time bounded by what a session can hold."""
+    parts: list[Collection[Any]] = [[value]]
+    count = 0
+    for _ in range(MAX_DEPTH + 1):
+        parts = [
+            part.values() if type(part) is dict else part if type(part) in _WITH_PARTS else _parts_of_object(part)
+            for whole in parts
+            for part in whole
+            if type(part) not in _SINGLE
+        ]
+        if not parts:
+            return
+        count += sum(map(len, parts))
+        if count > MAX_DATA_BYTES:
+            raise _TooManyParts(
+                f"{_where([key])} has more than {MAX_DATA_BYTES} parts, where one that is in several others counts in "
+                "each. Keep large things in a store of their own and their id in the session."
+            )
+
+
+def _parts_of_object(value: Any) -> Collection[Any]:
+    try:
+        fields = _fields(value) or ()
+    except Exception:  # noqa: BLE001  refused when it is written, which says why
+        return ()
+    return fields.values() if isinstance(fields, dict) else fields
 
 
 class _Unfit(Exception):
@@ -368,7 +429,8 @@ def _fields(value: Any) -> dict[str, Any] | list[Any] | None:
         return None
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    attributes = getattr(value, "__attrs_attrs__", None)
+    # Of the class: the object may have a ``__getattr__`` that answers to any name.
+    attributes = getattr(type(value), "__attrs_attrs__", None)
     return None if attributes is None else {field.name: getattr(value, field.name) for field in attributes}
 
 
@@ -503,6 +565,8 @@ _WRITERS: Final[dict[type, _Writer]] = {
 }
 
 _CONTAINERS: Final = frozenset({list, dict, set, tuple})
+_WITH_PARTS: Final = _CONTAINERS | {frozenset}
+_SINGLE: Final = (_AS_IS | {*_WRITERS}) - _WITH_PARTS
 
 _STOOD_IN: Final[dict[type, object]] = {date: date.min, datetime: datetime(1970, 1, 1, tzinfo=UTC)}
 
@@ -525,6 +589,7 @@ _NOT_OURS: Final = (
     msgspec.DecodeError,
     ArithmeticError,
     AttributeError,
+    ImportError,  # markupsafe, where it is not installed
     LookupError,
     MemoryError,
     OSError,  # a time zone by the name of a folder
