@@ -183,6 +183,34 @@ def test_the_same_key_goes_to_the_later_one_with_an_event(site: Managed) -> None
     assert [event.keys for event in site.events if isinstance(event, ValueOverwritten)] == [("colour",)]
 
 
+@pytest.mark.parametrize("verb", ["update", "rotate"])
+def test_what_was_overwritten_is_told_once_and_when_it_is_stored(site: Managed, verb: str) -> None:
+    """Each try merges again, with what is there by then: only what the last one put in its place is lost."""
+    cookie = site.begin(colour="red", size=1)
+    session = kept(site, cookie, lambda session: session.update(colour="blue", size=2))
+    if verb == "rotate":
+        session.rotate()
+    others = iter([{"colour": "green"}, {"colour": "grey", "size": 3}, {"size": 1}])
+    site.race("delete" if verb == "rotate" else "update", lambda key: site.write(cookie, **next(others)), times=3)
+
+    site.commit(session)
+
+    assert [event.keys for event in site.events if isinstance(event, ValueOverwritten)] == [("colour",)]
+
+
+def test_nothing_is_overwritten_where_nothing_was_stored(site: Managed) -> None:
+    """The session ended while a merged change was on its way."""
+    cookie = site.begin(colour="red")
+    session = kept(site, cookie, lambda session: session.set("colour", "blue"))
+    ends = iter([lambda: site.write(cookie, colour="green"), site.spy.delete_all])
+    site.race("update", lambda key: next(ends)(), times=2)
+
+    site.commit(session)
+
+    assert site.happened.count("save_conflict") == 1
+    assert "overwritten" not in site.happened
+
+
 @pytest.mark.parametrize("end", ["deleted", "unreadable"])
 def test_a_change_of_a_session_that_died_is_dropped(site: Managed, end: str) -> None:
     """No record, no cookie, an event; and a second commit of the same request does not try again."""

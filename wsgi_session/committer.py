@@ -101,16 +101,18 @@ class Committer:
         key, version = stored.key, stored.record.version
         mine = record = self._seen(stored.record, now, state.changes.encode())
         until = None
+        overwritten: tuple[str, ...] = ()
         while True:
             if version is not None and self._store.update(key, record, version=version):
                 self._settle(state, Stored(stored.token, key, record, signed=stored.signed), mine)
+                self._tell_of(overwritten, key)
                 self._events.emit(SessionSaved, id=key)
                 return True
             until = self._pause(until, key)
             fresh = self._fresh(state, key, now)
             if fresh is None:
                 return self._lose(state, key)
-            version, record = fresh
+            version, record, overwritten = fresh
 
     def _rotate(self, state: SessionState, stored: Stored, now: float) -> bool:
         """Create the new record, which no client knows yet, then delete the old one in the version it was copied from.
@@ -121,6 +123,7 @@ class Committer:
         mine = self._seen(stored.record, now, state.changes.encode())
         rotated = self._insert(state, mine)
         is_kept, until = False, None
+        overwritten: tuple[str, ...] = ()
         asked_at = self._monotonic()
         try:
             while True:
@@ -128,6 +131,7 @@ class Committer:
                     is_kept = True
                     self._settle(state, rotated, mine)
                     state.new_token, state.is_rotation_due, state.is_unsent = None, False, True
+                    self._tell_of(overwritten, key)
                     self._events.emit(SessionRotated, id=rotated.key, old_id=key)
                     return True
                 until = self._pause(until, key)
@@ -135,7 +139,8 @@ class Committer:
                 fresh = self._fresh(state, key, now)
                 if fresh is None or not self._overwrite(rotated.key, fresh[1]):
                     return self._lose(state, key)
-                version, rotated = fresh[0], replace(rotated, record=fresh[1])
+                version, record, overwritten = fresh
+                rotated = replace(rotated, record=record)
         except StoreUnavailable:
             is_kept = self._is_silent(asked_at)
             raise
@@ -219,17 +224,22 @@ class Committer:
         """Return whether the call that was begun at *asked_at* and failed has taken a time-out: one is enough."""
         return self._monotonic() - asked_at >= SILENCE_S
 
-    def _fresh(self, state: SessionState, key: str, now: float) -> tuple[object, Record] | None:
-        """Return the stored version, and its record with this request's changes on top; ``None`` if it is dead."""
+    def _fresh(self, state: SessionState, key: str, now: float) -> tuple[object, Record, tuple[str, ...]] | None:
+        """Return the stored version, its record with this request's changes on top, and the keys that this overwrites.
+
+        ``None`` if it is dead.
+        """
         loaded = self._store.load(key)
         record = None if loaded is None else loaded.clamped(now)
         theirs = None if record is None else self._codec.decode(record.data)
         if record is None or theirs is None:
             return None
         merged = state.changes.merge_into(theirs)
-        if merged.overwritten:
-            self._events.emit(ValueOverwritten, id=key, keys=merged.overwritten)
-        return record.version, self._seen(record, now, self._codec.encode(merged.data))
+        return record.version, self._seen(record, now, self._codec.encode(merged.data)), merged.overwritten
+
+    def _tell_of(self, overwritten: tuple[str, ...], key: str) -> None:
+        if overwritten:
+            self._events.emit(ValueOverwritten, id=key, keys=overwritten)
 
     def _seen(self, record: Record, now: float, data: bytes | None = None, version: object = None) -> Record:
         """Return *record* as used now, if given with other data, and in *version*: by default one not known yet."""
