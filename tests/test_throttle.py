@@ -41,6 +41,23 @@ def test_of_many_threads_one_is_let_through() -> None:
     assert sum(at_once(*[lambda: throttle.lets("a", 5.0)] * 16)) == 1
 
 
+def test_making_room_while_another_thread_decides_raises_nothing() -> None:
+    """That one takes the time out of the list just when it was seen to be there."""
+
+    class Taken(list[float]):
+        def __bool__(self) -> bool:
+            self.clear()
+            return True
+
+    throttle = Throttle(60)
+    for number in range(MAX_NAMES):
+        throttle.lets(f"cart {number}", 0.0)
+    throttle._last["cart 0"] = Taken([0.0])
+
+    assert not throttle.lets("another", 59.0)
+    assert throttle.lets("another", 60.0)
+
+
 def test_a_thread_that_decides_holds_up_nobody() -> None:
     """While one decides, the others go on: also in a process that was forked at this moment."""
     throttle = Throttle(60)

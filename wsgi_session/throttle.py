@@ -39,8 +39,10 @@ class Throttle:
 
     def _has_room(self, now: float) -> bool:
         if len(self._last) >= MAX_NAMES:
-            kept = {
-                name: last for name, last in self._last.copy().items() if not self._is_over((last or [now])[0], now)
+            # Looked at once, as a copy: another thread may take the time out of the list at any moment.
+            self._last = {
+                name: last
+                for name, last in self._last.copy().items()
+                if not any(self._is_over(before, now) for before in last[:1])
             }
-            self._last = kept
         return len(self._last) < MAX_NAMES
