@@ -1,10 +1,13 @@
 """Three-way merge: my changes on top of theirs, and nothing of either side lost without being told."""
 
 import copy
+import json
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
+from uuid import UUID, SafeUUID
 
 import pytest
 from hypothesis import given
@@ -247,6 +250,29 @@ def test_what_was_assigned_counts_as_changed(
 
 
 @pytest.mark.parametrize(
+    ("mine", "theirs", "order"),
+    [
+        pytest.param("bca", "abc", "bca", id="mine"),
+        pytest.param("bcad", "abc", "bcad", id="mine with another entry"),
+        pytest.param("abc", "cab", "cab", id="theirs"),
+        pytest.param("abc", "cb", "cb", id="theirs without an entry"),
+        pytest.param("bca", "cab", "cab", id="both"),
+    ],
+)
+@pytest.mark.parametrize("wrap", [lambda value: value, lambda value: {"d": value}], ids=["under a key", "in a dict"])
+def test_another_order_of_entries_is_a_change(
+    mine: str, theirs: str, order: str, wrap: Callable[[dict[str, int]], dict[str, Any]]
+) -> None:
+    """What was put last is the newest, in a list of what somebody looked at. Where both changed it, it is theirs."""
+    base, first, second = ({"d": wrap({key: ord(key) for key in keys})} for keys in ("abc", mine, theirs))
+
+    merged = merge(base, first | {"mine": 1}, second | {"theirs": 2})
+
+    assert json.dumps(merged.data["d"]) == json.dumps(wrap({key: ord(key) for key in order}))
+    assert merged.overwritten == ()
+
+
+@pytest.mark.parametrize(
     ("base", "mine", "theirs", "overwritten"),
     [
         pytest.param({"a": 1}, {}, {"a": 1}, (), id="they changed nothing"),
@@ -276,6 +302,7 @@ def test_clear_removes_what_was_committed_before(
         pytest.param([1], [True], id="in a list"),
         pytest.param({"a": 1}, {"a": 1.0}, id="in a dict"),
         pytest.param({1}, {True}, id="in a set"),
+        pytest.param(UUID(int=1), UUID(int=1, is_safe=SafeUUID.safe), id="how a UUID was made"),
         pytest.param({1}, frozenset({1}), id="set and frozenset"),
         pytest.param(frozenset({(1,)}), frozenset({(1.0,)}), id="in a tuple in a frozenset"),
         pytest.param(Decimal("1.0"), Decimal("1.00"), id="digits of a Decimal"),

@@ -7,6 +7,7 @@ by now). None of them is changed, and nothing of them is shared with the result'
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from .path import ABSENT, put
 
@@ -48,7 +49,11 @@ def merge(
     merged = dict(theirs)
     overwritten = []
     for key in dict.fromkeys([*base, *mine, *theirs]):
-        result, is_lost = _merge_value(*sides(key), is_assigned=key in assigned)
+        was, result, now = sides(key)
+        is_lost = False
+        # Looked at here only: to look at every dict inside once more would take time as many times as it is deep.
+        if not _is_untouched(was, now):
+            result, is_lost = _merge_value(was, result, now, is_assigned=key in assigned)
         put(merged, (key,), result)
         if is_lost:
             overwritten.append(key)
@@ -76,6 +81,11 @@ def same(left: Any, right: Any) -> bool:
     return left is right or (type(left) is type(right) and _exact(left) == _exact(right))
 
 
+def _is_untouched(left: Any, right: Any) -> bool:
+    """Like :func:`same`, but another order of the entries of a dict is a change, as for :class:`Changes`."""
+    return left is right or (same(left, right) and repr(left) == repr(right))
+
+
 def _exact(value: Any) -> Any:
     """Return a hashable value that equals only that of the same value.
 
@@ -91,6 +101,8 @@ def _exact(value: Any) -> Any:
         return kind, tuple(map(_exact, value))
     if isinstance(value, set | frozenset):
         return kind, frozenset(map(_exact, value))
+    if kind is UUID:
+        return kind, value, value.is_safe
     return kind, repr(value)
 
 
