@@ -47,7 +47,7 @@ class HeadersSent(SessionError, RuntimeError):
 
 
 class StoreUnavailable(SessionError):
-    """The store did not answer, or answered something it never should.
+    """The store did not answer, refused what it was asked, or answered something it never should.
 
     The outcome of a write is unknown. The text holds no credentials; the driver's error is its ``__cause__``.
     """

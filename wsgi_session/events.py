@@ -201,7 +201,10 @@ class ClockSkew(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFailed(Event):
-    """The store did not answer. ``error`` is what it says of that, with the remedy and without credentials."""
+    """The store did not answer, or could not do what it was asked.
+
+    ``error`` is what it says of that, with the remedy and without credentials.
+    """
 
     name = "store_error"
     level = logging.ERROR
