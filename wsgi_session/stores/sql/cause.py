@@ -115,6 +115,11 @@ CAUSES: Final = (
         remedy="The file cannot be opened or made: its directory must exist, and belong to the user of this process.",
     ),
     Cause(
+        codes=("SQLITE_IOERR",),
+        text=r"disk I/O error",
+        remedy="Its disk fails, or a quota or limit of the user is used up. Look into the system's log.",
+    ),
+    Cause(
         codes=("SQLITE_NOTADB", "SQLITE_CORRUPT"),
         text=r"not a database|malformed",
         remedy="The file is damaged, or something else. Name another file, or restore it.",
