@@ -622,6 +622,26 @@ def test_a_failing_sweep_fails_no_create(make: Make, ask: Ask, table: str, clock
     assert failed.operation == "sweep"
 
 
+@pytest.mark.parametrize("url", ["sqlite_url"], indirect=True)
+def test_a_create_that_waited_does_not_sweep(make: Make, sqlite_file: Path, clock: FakeClock) -> None:
+    """Whoever was in its way may be again, and a login waits for one time-out at most: the next create sweeps."""
+    store, swept = make(timeout=3), list[int]()
+    store.sweep = swept.append
+    for _ in range(15):
+        store.create(new_key(), new_record(clock))
+    assert swept == []
+
+    with closing(sqlite3.connect(sqlite_file, check_same_thread=False, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        release = threading.Timer(1.5, other.execute, ["ROLLBACK"])
+        release.start()
+        assert store.create(new_key(), new_record(clock)) is True
+        release.join()
+    assert swept == []
+
+    assert any(store.create(new_key(), new_record(clock)) and swept == [64] for _ in range(50))
+
+
 @pytest.mark.server
 @pytest.mark.parametrize("url", ["postgres_url"], indirect=True)
 def test_a_sweep_waits_for_nobody(make: Make, engine: sa.Engine, table: str, clock: FakeClock) -> None:

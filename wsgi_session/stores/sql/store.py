@@ -1,5 +1,6 @@
 """Sessions in a table of an SQL database: the store, and what makes one from a URL."""
 
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +27,9 @@ _PAGE: Final = 500
 # A create removes at most _SWEEP_BATCH expired rows, and only every _SWEEP_EVERY-th does: more than are created.
 _SWEEP_EVERY: Final = 16
 _SWEEP_BATCH: Final = 64
+
+# How much of a time-out a create may take that sweeps afterwards: a sweep may take a whole one, too.
+_QUICK: Final = 0.1
 
 
 @checks_options
@@ -79,6 +83,7 @@ class SQLStore:
         self._table = table
         self._clock = clock_of(clock)
         self._creates = 0
+        self._patience_s = timeout * _QUICK
 
     def __repr__(self) -> str:
         return f"<SQLStore in {self._table} of {self._database.server}>"
@@ -92,13 +97,14 @@ class SQLStore:
 
     def create(self, key: str, record: Record) -> bool:
         """Insert *record*, unless *key* exists; now and then remove some expired rows."""
+        started = time.monotonic()
         is_created = self._database.insert(self._statements.insert, self._statements.exists, key, values_of(record))
         self._creates += 1
         if self._creates % _SWEEP_EVERY == 0:
-            try:
-                self.sweep(_SWEEP_BATCH)
-            except StoreUnavailable as error:  # the record is there: what was asked for did not fail
-                self.events.emit(StoreFailed, operation="sweep", error=str(error))
+            if time.monotonic() - started < self._patience_s:
+                self._sweep_in_passing()
+            else:  # whoever was in the way may be again, and one time-out is enough: at the next create
+                self._creates -= 1
         return is_created
 
     def update(self, key: str, record: Record, *, version: object) -> bool:
@@ -168,6 +174,13 @@ class SQLStore:
     def close(self) -> None:
         """Close the connections that nobody uses at the moment; those of an ``Engine`` of yours stay open."""
         self._database.close()
+
+    def _sweep_in_passing(self) -> None:
+        """Remove some expired rows, at no risk for the request that happens to be here: its record is stored."""
+        try:
+            self.sweep(_SWEEP_BATCH)
+        except StoreUnavailable as error:
+            self.events.emit(StoreFailed, operation="sweep", error=str(error))
 
     # --- statements --------------------------------------------------------------------------------------------------
 
