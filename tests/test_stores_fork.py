@@ -541,6 +541,17 @@ def test_a_store_that_is_no_more_is_not_told_of_forks(path: Path) -> None:
     assert number not in fork.gate._members
 
 
+def test_a_store_that_is_no_more_has_closed_its_connections(path: Path) -> None:
+    """Whoever forgets a store leaves nothing open, and nothing for the garbage collector to warn of."""
+    store = SQLiteStore(path)
+    store.count()
+    (connection,) = store._idle
+    del store
+
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
+
+
 def test_a_greenlet_that_a_fork_took_along_may_leave() -> None:
     """In a child that goes on with several greenlets, each of them leaves the gate in peace."""
     gate = fork.ForkGate()

@@ -218,6 +218,12 @@ class SQLiteStore:
         with gate:
             self.before_fork()
 
+    def __del__(self) -> None:
+        # Or the garbage collector would close them one by one: outside of the gate, and from Python 3.13 on with a
+        # warning for each.
+        with suppress(Exception):
+            self.close()
+
     def before_fork(self) -> None:
         """Close every idle connection."""
         self.after_fork()
