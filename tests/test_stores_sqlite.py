@@ -1,6 +1,7 @@
 """The SQLite store: the contract, its file, and what becomes of it under attack, forks, races and sudden death."""
 
 import os
+import pwd
 import signal
 import sqlite3
 import stat
@@ -15,6 +16,7 @@ from contextlib import closing, contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +24,7 @@ import pytest
 from wsgi_session import CookieRejected, Event, Record, StoreFailed
 from wsgi_session.errors import ConfigError, StoreUnavailable
 from wsgi_session.events import Dispatcher
-from wsgi_session.stores import SQLiteStore, Store, SupportsScan, SupportsSweep, SupportsUserIndex
+from wsgi_session.stores import SQLiteStore, SQLStore, Store, SupportsScan, SupportsSweep, SupportsUserIndex
 from wsgi_session.stores import sqlite as sqlite_module
 from wsgi_session.testing import FakeClock, StoreContract
 from wsgi_session.testing.together import at_once, in_processes
@@ -157,29 +159,87 @@ def denied(path: Path) -> Iterator[None]:
         path.chmod(0o600)
 
 
+Make = Callable[[Path], Any]
+
+
+@pytest.fixture(params=["SQLiteStore", "SQLStore", "SQLStore, Engine"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
+    """Return what makes a store in a file."""
+    if request.param == "SQLiteStore":
+        return SQLiteStore
+    sa = pytest.importorskip("sqlalchemy", reason="SQLAlchemy is not installed (pip install sqlalchemy)")
+
+    def make(path: Path) -> SQLStore:
+        engine = sa.create_engine(f"sqlite+pysqlite:///{path}", poolclass=sa.NullPool)
+        return SQLStore(engine if "Engine" in request.param else engine.url)
+
+    make(tmp_path / "unused")  # whoever has no rights cannot import the modules that it needs
+    return make
+
+
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
-def test_a_file_of_another_user_is_refused(suffix: str, foreign: Path) -> None:
+def test_a_file_of_another_user_is_refused(make: Make, suffix: str, foreign: Path) -> None:
     """What root made, as a first run in a container, is found at start-up: whose it is, who runs, and what to do."""
     file = foreign.with_name(foreign.name + suffix)
     if suffix:
         foreign.chmod(0o666)
         file.touch(mode=0o600)
 
-    text = rf"the file '{file}' belongs to the user '{file.owner()}', and this process, which runs as uid \d+, may not"
+    text = (
+        rf"the file '{file}' belongs to the user '{file.owner()}', and this process, which runs as uid \d+.*, may not"
+    )
     with denied(file), pytest.raises(ConfigError, match=text) as caught:
-        SQLiteStore(foreign)
+        make(foreign)
     assert "(chown)" in str(caught.value)
 
 
-def test_a_file_of_another_user_that_comes_later(foreign: Path) -> None:
+def test_a_directory_that_cannot_be_searched_is_refused(make: Make, foreign: Path) -> None:
+    """Nobody can tell what is in it: not that a directory is missing, but which one is closed to whom."""
+    file = foreign.with_name("within") / "deeper" / "sessions.sqlite3"
+    file.parent.mkdir(parents=True)
+    closed = file.parent.parent
+    closed.chmod(0o700)
+
+    text = (
+        rf"the directory '{closed}' belongs to the user .*, and this process, which runs as uid .*, may not search it"
+    )
+    with denied(closed), pytest.raises(ConfigError, match=text) as caught:
+        make(file)
+    assert "(chmod)" in str(caught.value)
+
+
+def test_a_file_of_another_user_that_comes_later(make: Make, foreign: Path) -> None:
     """A process that drops its rights after start-up gets the remedy with the first failure."""
-    store = SQLiteStore(foreign)
+    foreign.unlink()
+    store = make(foreign)
+    store.count()
+    store.close()
+    foreign.chmod(0o600)
 
     text = "failed: the file .* belongs to the user .* which runs as uid .*chown"
     with denied(foreign), pytest.raises(StoreUnavailable, match=text):
         store.load("key")
     assert store.load("key") is None
     store.close()
+
+
+@pytest.mark.parametrize("has_name", [True, False])
+def test_the_user_has_a_name_where_the_system_knows_one(
+    foreign: Path, monkeypatch: pytest.MonkeyPatch, *, has_name: bool
+) -> None:
+    """Beside the number, which alone counts."""
+    name = "shop" if has_name else None
+
+    def look_up(uid: int) -> Any:
+        if name is None:
+            raise KeyError(uid)
+        return SimpleNamespace(pw_name=name)
+
+    with denied(foreign):
+        monkeypatch.setattr(pwd, "getpwuid", look_up)
+        text = rf"runs as uid {os.geteuid()}" + (r" \('shop'\)," if has_name else ",")
+        with pytest.raises(ConfigError, match=text):
+            SQLiteStore(foreign)
 
 
 def test_an_owner_without_a_name(foreign: Path, monkeypatch: pytest.MonkeyPatch) -> None:

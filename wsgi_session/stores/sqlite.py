@@ -21,6 +21,7 @@ from ..options import checks_options
 from ..record import Record
 from .base import EXPIRY_GRACE_S, live_record
 from .fork import gate, inherited
+from .permissions import denied, is_allowed
 from .reporting import StoreDispatcher
 
 __all__ = ["SQLiteStore"]
@@ -284,7 +285,7 @@ class SQLiteStore:
                     _drop(connection)
                     raise
             except (sqlite3.Error, OSError, OverflowError, UnicodeError) as error:
-                reason = _denied(self._path) or error
+                reason = denied(self._path) or error
                 raise StoreUnavailable(f"the SQLite file {str(self._path)!r} failed: {reason}") from error
             if pool is self._idle:
                 self._give_back(connection)
@@ -396,45 +397,15 @@ def _checked_path(path: str | os.PathLike[str]) -> Path:
     # Made absolute now: the application may change its directory later.
     file = Path(text).absolute()
     remedy = "Create it, and let the user that runs the application write to it, or give another path."
+    if reason := denied(file):
+        raise ConfigError(f"SQLiteStore.path={text!r}: {reason}")
     if not file.parent.is_dir():
         raise ConfigError(f"SQLiteStore.path={text!r}: the directory {str(file.parent)!r} does not exist. {remedy}")
-    if not _is_allowed(file.parent, os.W_OK | os.X_OK):
+    if not is_allowed(file.parent, os.W_OK | os.X_OK):
         raise ConfigError(f"SQLiteStore.path={text!r}: the directory {str(file.parent)!r} is not writable. {remedy}")
     if file.is_dir():
         raise ConfigError(f"SQLiteStore.path={text!r} is a directory. Give the path of a file in it.")
-    if reason := _denied(file):
-        raise ConfigError(f"SQLiteStore.path={text!r}: {reason}")
     return file
-
-
-def _denied(file: Path) -> str | None:
-    """Return why this process may not use *file* or what SQLite keeps beside it, with the remedy, or ``None``."""
-    for each in (file, file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")):
-        if os.path.exists(each) and not _is_allowed(each, os.R_OK | os.W_OK):  # noqa: PTH110  may be denied itself
-            return (
-                f"the file {str(each)!r} belongs to {_owner(each)}, and this process, which runs as {_user()}, may not "
-                "read and write it. Give it to that user (chown), with its -wal and -shm files, or start "
-                "whatever made it, such as a sweep from cron, as that user."
-            )
-    return None
-
-
-def _is_allowed(path: Path, mode: int) -> bool:
-    # As what the process acts, not as who started it, where the system can tell.
-    return (
-        os.access(path, mode, effective_ids=True) if os.access in os.supports_effective_ids else os.access(path, mode)
-    )
-
-
-def _owner(file: Path) -> str:
-    try:
-        return f"the user {file.owner()!r}"
-    except (KeyError, NotImplementedError, OSError):  # a number without a name, Windows, or gone by now
-        return "another user"
-
-
-def _user() -> str:
-    return f"uid {os.geteuid()}" if hasattr(os, "geteuid") else "another user"
 
 
 def _give_name(file: str, name: Path) -> None:

@@ -8,12 +8,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from ...errors import StoreUnavailable
+from ...errors import ConfigError, StoreUnavailable
 from ..breaker import Breaker
 from ..fork import gate, inherited
 from .cause import cause_of, kind_of
 from .command import Command, run
-from .engine import engine_of, server_of
+from .engine import denied_file, engine_of, server_of
 from .psycopg import preparing_only_if_direct
 from .rested import note_use, pass_over_dead
 
@@ -56,6 +56,8 @@ class Database:
 
     def __init__(self, engine_or_url: object, timeout: float, prepare: Callable[[sa.Connection], object]) -> None:
         self._engine, self._is_own = engine_of(engine_or_url, timeout)
+        if reason := denied_file(self._engine.url):
+            raise ConfigError(f"SQLStore cannot use its SQLite file: {reason}")
         self.dialect = self._engine.dialect.name
         self.server = server_of(self._engine.url)
         self._prepare = prepare
@@ -197,6 +199,8 @@ class Database:
         """Return the error to raise for *error*, without the values that a driver may quote."""
         if isinstance(error, StatementError):
             error.hide_parameters = True  # whoever logs the cause
+        if denial := denied_file(self._engine.url):
+            return StoreUnavailable(f"{self.server} failed: {denial}")
         if isinstance(error, PoolTimeout):
             return StoreUnavailable(f"{self.server}: all connections of this process were in use for too long")
         is_answer = isinstance(error, DBAPIError) and error.statement is not None and not error.connection_invalidated

@@ -3,16 +3,18 @@
 import inspect
 import math
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import ConfigError
 from ..options import unknown_option
+from ..permissions import denied
 from ..resting import KEEP_ALIVE_INTERVAL_S, KEEP_ALIVE_PROBES, KEEP_ALIVE_S
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-__all__ = ["dialect_of", "engine_of", "require_sqlalchemy", "server_of", "url_of"]
+__all__ = ["denied_file", "dialect_of", "engine_of", "require_sqlalchemy", "server_of", "url_of"]
 
 # The databases that have an extra of this package, with its driver: for a URL that names none.
 _DRIVERS: Final = {
@@ -82,6 +84,12 @@ def server_of(url: "sa.URL") -> str:
         return f"the SQLite database {url.database!r}"
     where = url.host if url.port is None else f"{url.host}:{url.port}"
     return f"the {url.get_backend_name()} server" + (f" {where}" if url.host else "")
+
+
+def denied_file(url: "sa.URL") -> str | None:
+    """Return why this process may not use the file of SQLite that *url* names, with the remedy, or ``None``."""
+    name = url.database if url.get_backend_name() == "sqlite" else None
+    return None if not name or name.startswith((":", "file:")) else denied(Path(name))
 
 
 def engine_of(given: object, timeout: float) -> "tuple[sa.Engine, bool]":
