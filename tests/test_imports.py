@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -86,3 +87,48 @@ def test_a_name_that_does_not_exist_is_told_as_ever() -> None:
         stores.RediStore  # noqa: B018
     with pytest.raises(ImportError, match="cannot import name 'RediStore'"):
         exec("from wsgi_session.stores import RediStore")
+
+
+WITHOUT_UNIX = """
+import importlib, os, pkgutil, select, signal, socket, sys
+import wsgi_session
+
+def import_all():
+    for module in pkgutil.walk_packages(wsgi_session.__path__, "wsgi_session."):
+        if not module.name.endswith("__main__"):
+            try:
+                importlib.import_module(module.name)
+            except ModuleNotFoundError as error:
+                if (error.name or "").partition(".")[0] not in sys.argv[1:]:
+                    raise
+
+import_all()  # and what they need, which is not in question
+for place, names in {
+    os: "fork register_at_fork geteuid getuid getegid getgid seteuid fchmod fchown chown link O_NOFOLLOW O_CLOEXEC",
+    signal: "SIGKILL SIGALRM SIGHUP SIGCHLD SIGUSR1 alarm setitimer pthread_sigmask",
+    socket: "AF_UNIX TCP_KEEPIDLE TCP_KEEPINTVL TCP_KEEPCNT SO_REUSEPORT",
+    select: "poll epoll",
+}.items():
+    for name in names.split():
+        if hasattr(place, name):
+            delattr(place, name)
+for name in ("fcntl", "pwd", "grp", "resource", "termios", "tty"):
+    sys.modules[name] = None
+for name in [name for name in sys.modules if name.partition(".")[0] == "wsgi_session"]:
+    del sys.modules[name]
+import wsgi_session
+import_all()
+from wsgi_session.stores import SQLiteStore, SQLStore
+assert SQLiteStore(sys.argv[-1]).count() == 0
+if "sqlalchemy" in sys.modules:
+    assert SQLStore(f"sqlite+pysqlite:///{sys.argv[-1]}2").count() == 0
+"""
+
+
+def test_no_module_needs_what_windows_lacks(tmp_path: Path) -> None:
+    """Each can be imported, and the stores in a file used, without a function or module that only Unix has."""
+    extras = ["redis", "pymemcache", "sqlalchemy", "click", "gunicorn", "pytest", "psycopg"]
+    program = [sys.executable, "-c", WITHOUT_UNIX, *extras, str(tmp_path / "sessions.sqlite3")]
+    run = subprocess.run(program, capture_output=True, text=True, check=False)
+
+    assert (run.returncode, run.stderr) == (0, "")
