@@ -7,13 +7,14 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from wsgiref.util import FileWrapper
 
 import plain  # the server is started with examples/ on its path
 
-from wsgi_session import SessionMiddleware, get_session
+from wsgi_session import Lifetime, SessionMiddleware, get_session
 from wsgi_session.token import make_token
 
 PLAIN = [("Content-Type", "text/plain")]
@@ -168,7 +169,8 @@ def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[byt
     return PAGES.get(environ["PATH_INFO"], plain.app)(environ, start_response)
 
 
-application = SessionMiddleware(app)
+# Each write is due to send the cookie, however fast one request follows another.
+application = SessionMiddleware(app, lifetime=Lifetime(touch_every=timedelta(microseconds=1)))
 
 if "USE_BEFORE_FORK" in os.environ:
     application.handle().count()

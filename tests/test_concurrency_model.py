@@ -349,12 +349,16 @@ class OverlappingRequests(RuleBasedStateMachine):
             return self.write(request, Stored(copy.deepcopy(request.mine), now, now))
         is_rotating = request.is_rotated and can_begin
         is_writing = request.is_dirty and not is_failed
+        is_due = now - request.seen_at >= TOUCH_EVERY_S
+        # A write moves the idle limit each time, so its cookie is due whenever another slot has begun.
+        slots = (int(moment - stored.created_at) // TOUCH_EVERY_S for moment in (now, request.seen_at))
+        is_told = owed == "send" or is_due or (is_writing and next(slots) > next(slots))
         if not can_tell and (request.is_unsent or (request.is_rotated and is_writing)):
             # What only the holder of a new id may have goes, when nobody is given that id.
             stored.is_dead |= request.is_unsent
             request.is_lost = True
             return None
-        if not (is_rotating or is_writing or now - request.seen_at >= TOUCH_EVERY_S or owed == "send"):
+        if not (is_rotating or is_writing or is_due or owed == "send"):
             return owed
         if not stored.is_live(now):
             # What is dead stays dead, and what was to be written is dropped.
@@ -368,7 +372,7 @@ class OverlappingRequests(RuleBasedStateMachine):
         if is_writing:
             stored.data = request.merged_into(stored.data)
             request.settle(stored.data)
-        return "send"
+        return "send" if is_told else None
 
     def write(self, request: Request, stored: Stored) -> str:
         """Expect *stored* under a new id."""

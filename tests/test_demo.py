@@ -374,6 +374,7 @@ def test_a_malformed_form_is_an_empty_one(visitor: Visitor, body: bytes, environ
 
 def test_the_panel_tells_the_story_of_this_session(visitor: Visitor) -> None:
     """Creation, changes and rotation are listed, newest first, across the change of the id."""
+    visitor.clock.advance(timedelta(minutes=1))
     visitor.send("/count")
 
     page = visitor.send("/login", user="Ada")
@@ -386,6 +387,7 @@ def test_the_panel_tells_the_story_of_this_session(visitor: Visitor) -> None:
 
 def test_the_panel_never_shows_the_secret(visitor: Visitor) -> None:
     """The Set-Cookie header is shown and explained without the token."""
+    visitor.clock.advance(timedelta(minutes=1))
     page = visitor.send("/count")
 
     assert "Set-Cookie: __Host-session=••••••••; " in page

@@ -6,11 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from client import SECRET
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wsgi_session import Lifetime
+from wsgi_session import Lifetime, SessionManager
 from wsgi_session.errors import ConfigError
+from wsgi_session.stores import MemoryStore
+from wsgi_session.testing import FakeClock
 
 moments = st.floats(0, 4e9)
 durations = st.timedeltas(timedelta(microseconds=1), timedelta(days=36_500))
@@ -69,6 +72,77 @@ def test_a_read_moves_the_idle_limit_only_now_and_then(lifetime: Lifetime, due_a
     assert lifetime.is_touch_due(seen_at=0.0, now=due_after_s)
     assert not lifetime.is_touch_due(seen_at=0.0, now=due_after_s * 0.999)
     assert not lifetime.is_touch_due(seen_at=0.0, now=-1e9), "a clock that went back is no reason to write"
+
+
+@pytest.mark.parametrize(
+    ("seen_at", "now", "is_due"),
+    [
+        pytest.param(0.0, 59.9, False, id="in the first slot"),
+        pytest.param(0.0, 60.0, True, id="the second slot begins"),
+        pytest.param(59.9, 60.0, True, id="a moment later, but in another slot"),
+        pytest.param(60.0, 119.9, False, id="in the second slot"),
+        pytest.param(30.0, 3_600.0, True, id="much later"),
+        pytest.param(60.0, 59.9, False, id="a clock that went back"),
+    ],
+)
+def test_a_write_refreshes_the_cookie_once_in_each_slot_since_the_start(
+    seen_at: float, now: float, is_due: bool
+) -> None:
+    """What counts is the start of the session, not the last use: a busy writer would never be due."""
+    start = 1_000_000_007.0
+
+    assert Lifetime().is_refresh_due(started_at=start, seen_at=start + seen_at, now=start + now) is is_due
+
+
+@given(
+    touch_every_s=st.sampled_from([0.5, 10, 33, 50, 90, 99]),
+    uses=st.lists(
+        st.tuples(
+            st.sampled_from(["read", "write"]),
+            st.sampled_from(["of the longest pause", "of touch_every"]),
+            st.sampled_from([0.01, 0.3, 0.7, 0.999]) | st.floats(0, 0.999),
+        ),
+        max_size=60,
+    ),
+)
+@example(  # a write sends no cookie, a read comes too early for a touch, and then nothing does for long
+    touch_every_s=10,
+    uses=[
+        ("write", "of touch_every", 0.999),
+        ("read", "of touch_every", 0.999),
+        ("write", "of the longest pause", 0.99),
+    ],
+)
+@example(touch_every_s=10, uses=[("write", "of touch_every", 0.3)] * 60)
+@example(  # the same within short pauses, where two touch_every are longer than idle
+    touch_every_s=50,
+    uses=[("write", "of the longest pause", 0.998)] * 2 + [("read", "of the longest pause", 0.998)] * 3,
+)
+def test_a_browser_in_use_keeps_its_cookie(touch_every_s: float, uses: list[tuple[str, str, float]]) -> None:
+    """However reads and writes mix, the cookie ends less than ``touch_every`` before the session, and never in use.
+
+    A pause may last as long as ``idle`` less twice ``touch_every``: for so long a read may come too early for a touch,
+    and a write for a cookie. Where ``touch_every`` is more than a third of ``idle``, it is half of what that leaves.
+    """
+    clock = FakeClock()
+    longest_s = max(100 - 2 * touch_every_s, (100 - touch_every_s) / 2)
+    lifetime = Lifetime(idle=timedelta(seconds=100), absolute=None, touch_every=timedelta(seconds=touch_every_s))
+    manager = SessionManager(MemoryStore(clock=clock), secret=SECRET, lifetime=lifetime, clock=clock)
+    cookie, cookie_ends_at = "", math.inf
+    for use, unit, part in [("write", "of touch_every", 0.0), *uses]:
+        pause_s = part * (longest_s if unit == "of the longest pause" else min(touch_every_s, longest_s))
+        clock.advance(timedelta(seconds=pause_s))
+        assert clock() < cookie_ends_at, "the browser has lost its cookie"
+        session = manager.open(cookie)
+        assert session.is_new is (cookie == "")
+        if use == "write":
+            session.increment("writes")
+        set_cookie = manager.commit(session, status=200).set_cookie
+        if set_cookie is not None:
+            cookie, *_, max_age = set_cookie.split("; ")
+            cookie_ends_at = clock() + int(max_age.removeprefix("Max-Age="))
+        session_ends_at = manager.open(cookie).expires_at or math.inf
+        assert cookie_ends_at > session_ends_at - touch_every_s
 
 
 @pytest.mark.parametrize("option", ["idle", "absolute", "touch_every"])

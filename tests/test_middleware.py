@@ -7,6 +7,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 from wsgiref.handlers import SimpleHandler
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -36,8 +37,12 @@ TEXT = [("Content-Type", "text/plain")]
 
 
 @pytest.fixture
-def visitor() -> Visitor:
-    clock = FakeClock()
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def visitor(clock: FakeClock) -> Visitor:
     return visitor_of(MemoryStore(clock=clock), clock=clock)
 
 
@@ -201,7 +206,7 @@ def test_what_two_middlewares_share_is_refused(inner: dict[str, Any], outer: dic
 
 
 @pytest.mark.parametrize("environ_key", ["b", "cookie_names"])
-def test_two_middlewares_nest(environ_key: str) -> None:
+def test_two_middlewares_nest(clock: FakeClock, environ_key: str) -> None:
     """Each has its own session, store and cookie; the unused one costs nothing and is not told of."""
     stored: list[str] = []
 
@@ -211,13 +216,16 @@ def test_two_middlewares_nest(environ_key: str) -> None:
         start_response("200 OK", [])
         return []
 
-    client, inner, outer = nested({"cookie": Cookie(name="b"), "environ_key": environ_key}, {}, app)
+    client, inner, outer = nested(
+        {"cookie": Cookie(name="b"), "environ_key": environ_key, "clock": clock}, {"clock": clock}, app
+    )
 
     assert (client.get().headers, inner.calls, outer.calls) == ([], [], [])
     stored.append(environ_key)
     assert len(client.get().cookies) == 1
     assert (inner.calls, outer.calls) == (["create"], [])
     stored.append("session")
+    clock.advance(timedelta(minutes=1))
     assert len(client.get().cookies) == 2
     assert sorted(client.jar) == ["__Host-b", "__Host-session"]
 
@@ -420,8 +428,12 @@ KINDS = [
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("server", ["", "granian/2.7", "Granian/2.7"])
-def test_the_head_is_held_back_until_the_session_is_done(returning: Visitor, kind: Any, server: str) -> None:
+def test_the_head_is_held_back_until_the_session_is_done(
+    returning: Visitor, clock: FakeClock, kind: Any, server: str
+) -> None:
     """Each kind of body arrives whole, in order, with one commit and one cookie; also where the server is hasty."""
+    clock.advance(timedelta(minutes=1))
+
     visit = returning.send(kind, environ={"wsgi.file_wrapper": FileWrapper, "SERVER_SOFTWARE": server})
 
     assert (visit.status, visit.body) == (200, b"onetwo")

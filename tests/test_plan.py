@@ -115,7 +115,7 @@ def a_cookie_is_erased_only_after_logout(facts: Facts, plan: Plan) -> bool | Non
 
 def a_rolling_cookie_follows_what_is_written(facts: Facts, plan: Plan) -> bool | None:
     if plan.action in (StoreAction.UPDATE, StoreAction.TOUCH) and facts.can_tell:
-        return (plan.tell is Tell.SEND) == (facts.is_rolling or is_cookie_due(facts))
+        return (plan.tell is Tell.SEND) == (facts.is_refresh_due or is_cookie_due(facts))
     return None
 
 
@@ -129,7 +129,7 @@ def what_save_left_to_tell_is_told(facts: Facts, plan: Plan) -> bool | None:
 
 def where_nothing_is_due_nothing_is_done(facts: Facts, plan: Plan) -> bool | None:
     is_quiet = (
-        facts._replace(exists=False, has_content=False, is_failed=False, can_tell=False, is_rolling=False) == NONE
+        facts._replace(exists=False, has_content=False, is_failed=False, can_tell=False, is_refresh_due=False) == NONE
     )
     if is_quiet and facts.exists:
         return plan == Plan(StoreAction.NOTHING, Tell.NOTHING)
@@ -177,9 +177,9 @@ def test_the_rules_leave_nothing_open() -> None:
         assert allowed == [make_plan(facts)], facts
 
 
-NEW = {"can_tell": True, "is_rolling": True}
-OLD = {"exists": True, "can_tell": True, "is_rolling": True}
-LATE = {"exists": True, "is_rolling": True}
+NEW = {"can_tell": True, "is_refresh_due": True}
+OLD = {"exists": True, "can_tell": True, "is_refresh_due": True}
+LATE = {"exists": True, "is_refresh_due": True}
 
 
 @pytest.mark.parametrize(
@@ -193,17 +193,21 @@ LATE = {"exists": True, "is_rolling": True}
         pytest.param({**OLD}, "nothing", "nothing", id="only read"),
         pytest.param({**OLD, "is_touch_due": True}, "touch", "send", id="read after a minute"),
         pytest.param(
-            {**OLD, "is_touch_due": True, "is_rolling": False}, "touch", "nothing", id="the same, not rolling"
+            {**OLD, "is_touch_due": True, "is_refresh_due": False}, "touch", "nothing", id="the same, not rolling"
         ),
         pytest.param({**LATE, "is_touch_due": True}, "touch", "nothing", id="the same, late"),
-        pytest.param({**OLD, "is_dirty": True}, "update", "send", id="written"),
-        pytest.param({**OLD, "is_dirty": True, "is_rolling": False}, "update", "nothing", id="written, not rolling"),
+        pytest.param({**OLD, "is_dirty": True}, "update", "send", id="written after a minute"),
+        pytest.param({**OLD, "is_dirty": True, "is_refresh_due": False}, "update", "nothing", id="written"),
         pytest.param({**LATE, "is_dirty": True}, "update", "nothing", id="written in a stream"),
         pytest.param({**OLD, "is_dirty": True, "is_failed": True}, "nothing", "nothing", id="written, 5xx"),
-        pytest.param({**OLD, "is_stale": True, "is_rolling": False}, "touch", "send", id="signed with an older secret"),
+        pytest.param(
+            {**OLD, "is_stale": True, "is_refresh_due": False}, "touch", "send", id="signed with an older secret"
+        ),
         pytest.param({**LATE, "is_stale": True}, "nothing", "nothing", id="the same, late"),
         pytest.param({**OLD, "is_rotation_due": True}, "rotate", "send", id="login"),
-        pytest.param({**OLD, "is_rotation_due": True, "is_rolling": False}, "rotate", "send", id="login, not rolling"),
+        pytest.param(
+            {**OLD, "is_rotation_due": True, "is_refresh_due": False}, "rotate", "send", id="login, not rolling"
+        ),
         pytest.param({**OLD, "is_rotation_due": True, "is_failed": True}, "nothing", "nothing", id="login, 5xx"),
         pytest.param({**LATE, "is_rotation_due": True}, "nothing", "nothing", id="login, headers lost"),
         pytest.param(

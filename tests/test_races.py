@@ -3,15 +3,19 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from client import SECRET, Answer, Client, views_app
 
-from wsgi_session import Session, SessionMiddleware, SessionRegistry
+from wsgi_session import Lifetime, Session, SessionMiddleware, SessionRegistry
 from wsgi_session.stores import MemoryStore, SQLiteStore, Store
 from wsgi_session.testing.together import at_once, in_processes
+
+LIFETIME = Lifetime(touch_every=timedelta(microseconds=1))
+"""Each write is due to send the cookie: the more responses carry one, the more can go wrong."""
 
 
 def put(session: Session) -> str:
@@ -70,7 +74,7 @@ class Arena:
             if pid == os.getpid():
                 return middleware
         store = MemoryStore() if self.is_memory else SQLiteStore(self.path, timeout=20)
-        made = SessionMiddleware(app, store, secret=SECRET)
+        made = SessionMiddleware(app, store, secret=SECRET, lifetime=LIFETIME)
         self.opened.append((os.getpid(), store, made))
         return made
 

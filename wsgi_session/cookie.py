@@ -62,8 +62,9 @@ class Cookie:
         samesite: ``"Lax"``, ``"Strict"`` or ``"None"``; ``"None"`` needs ``secure``.
         partitioned: Kept apart for each top-level site (CHIPS); needs ``secure``.
         persistent: Carries ``Max-Age`` and so survives a restart of the browser. With ``False`` it is never re-sent.
-        rolling: ``Max-Age`` follows activity. With ``False`` it is what is left of ``Lifetime.absolute``, the server
-            alone enforces ``Lifetime.idle``, and activity never sends a cookie.
+        rolling: ``Max-Age`` follows activity: in use, the cookie is sent again about once in ``Lifetime.touch_every``,
+            by a read or a write. With ``False`` it is what is left of ``Lifetime.absolute``, the server alone enforces
+            ``Lifetime.idle``, and activity never sends a cookie.
 
     Raises:
         ConfigError: An option is not allowed, alone or together with another one.

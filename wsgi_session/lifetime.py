@@ -30,7 +30,8 @@ class Lifetime:
         absolute: Longest total age, from login or creation; activity never extends it. Default: 24 hours.
             ``None`` means that only ``idle`` ends a session. A longer one leaves ``idle`` at one hour: to keep
             somebody logged in for a month between two visits, set both.
-        touch_every: A request that only reads moves the idle limit at most once in this time.
+        touch_every: A request that only reads moves the idle limit at most once in this time; writes always move it,
+            and send a rolling cookie again once in this time.
             Default (``None``): a tenth of ``idle``, at most one minute.
 
     Raises:
@@ -84,6 +85,17 @@ class Lifetime:
         """Return whether a request that only read should move the idle limit now."""
         return now - seen_at >= self._touch_every_s
 
+    def is_refresh_due(self, *, started_at: float, seen_at: float, now: float) -> bool:
+        """Return whether a write that moves the idle limit now should also send the rolling cookie again.
+
+        The first one in each slot of time since the start of the session does. So the cookie ends less than one slot
+        before the session.
+        """
+        # Not each write: its response may arrive after that of a rotation, and put the old id over the new one.
+        # Not the time since the last use: frequent writes would never let it grow to touch_every.
+        slot_s = self._refresh_every_s
+        return (now - started_at) // slot_s > (seen_at - started_at) // slot_s
+
     # Every request that uses a session asks for these.
 
     @cached_property
@@ -97,6 +109,11 @@ class Lifetime:
     @cached_property
     def _touch_every_s(self) -> float:
         return min(self._idle_s / 10, 60.0) if self.touch_every is None else self.touch_every.total_seconds()
+
+    @cached_property
+    def _refresh_every_s(self) -> float:
+        # A silent write may be followed by reads that come too early for a touch: idle must leave room for both.
+        return min(self._touch_every_s, (self._idle_s - self._touch_every_s) / 2)
 
 
 def _require_duration(option: str, value: object) -> None:

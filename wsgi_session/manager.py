@@ -223,12 +223,16 @@ class SessionManager:
         if state.is_lost:
             return None
         now, stored = self._clock(), state.stored
-        is_dirty = is_touch_due = is_stale = False
+        is_dirty = is_touch_due = is_refresh_due = is_stale = False
         has_content = bool(state.changes.data) or state.is_derived
         if stored is not None:
             # Asked only where it matters: the answer may cost an encoding, which may raise.
             is_dirty = not is_failed and (state.is_repair_due or state.changes.is_dirty)
-            is_touch_due = self.lifetime.is_touch_due(seen_at=stored.record.seen_at, now=now)
+            is_refresh_due = is_touch_due = self.lifetime.is_touch_due(seen_at=stored.record.seen_at, now=now)
+            if is_dirty and not is_touch_due:
+                is_refresh_due = self.lifetime.is_refresh_due(
+                    started_at=stored.record.started_at, seen_at=stored.record.seen_at, now=now
+                )
             is_stale = stored.is_stale
         is_asked = has_content if stored is None else is_dirty or is_touch_due or is_stale or state.is_rotation_due
         if not is_asked and state.ended is None and state.owed is _TELL_NOTHING:
@@ -245,7 +249,7 @@ class SessionManager:
                 is_stale=is_stale,
                 is_failed=is_failed,
                 can_tell=can_tell,
-                is_rolling=self.cookie.persistent and self.cookie.rolling,
+                is_refresh_due=is_refresh_due and self.cookie.persistent and self.cookie.rolling,
                 owed=_TELL_NOTHING if is_early else state.owed,
             )
         )

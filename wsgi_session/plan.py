@@ -59,8 +59,8 @@ class Facts(NamedTuple):
     """The application raised or answered 5xx."""
     can_tell: bool
     """The response head has not left, and will."""
-    is_rolling: bool
-    """The cookie's ``Max-Age`` follows activity."""
+    is_refresh_due: bool
+    """The cookie's ``Max-Age`` follows activity, and has not done so for a while."""
     owed: Tell
     """What an earlier commit of this request, by ``save()``, left to be told."""
 
@@ -98,4 +98,4 @@ def make_plan(facts: Facts) -> Plan:
     if not (is_written or facts.is_touch_due or is_cookie_due):
         return _NOTHING
     action = StoreAction.UPDATE if is_written else StoreAction.TOUCH
-    return Plan(action, _SEND if is_cookie_due or (facts.can_tell and facts.is_rolling) else Tell.NOTHING)
+    return Plan(action, _SEND if is_cookie_due or (facts.can_tell and facts.is_refresh_due) else Tell.NOTHING)

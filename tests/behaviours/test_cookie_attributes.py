@@ -243,9 +243,10 @@ def test_row_076_other_cookies_are_kept(visitor: Visitor) -> None:
         pytest.param(lambda session: session.destroy(), id="destroyed"),
     ],
 )
-def test_row_077_exactly_one_cookie_of_ours(visitor: Visitor, view: Any) -> None:
+def test_row_077_exactly_one_cookie_of_ours(visitor: Visitor, clock: FakeClock, view: Any) -> None:
     """However much happens in a request, and even if the application sets our name itself, one line leaves."""
     visitor.visit(lambda session: session.set("earlier", 1))
+    clock.advance(timedelta(minutes=1))
 
     visit = visitor.visit(view, headers=[("Set-Cookie", "__Host-session=forged; Path=/"), ("X-A", "1")])
 

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 from wsgiref.util import FileWrapper
@@ -212,8 +213,10 @@ def test_row_164_the_store_has_it_before_the_head_leaves(returning: Visitor, ans
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_row_166_every_way_of_answering_commits_once(returning: Visitor, answer: Any) -> None:
+def test_row_166_every_way_of_answering_commits_once(returning: Visitor, clock: FakeClock, answer: Any) -> None:
     """A list, a generator, ``write()``, a file, a redirect, an error page: one write and one cookie each."""
+    clock.advance(timedelta(minutes=1))
+
     visit = returning.send(answer, environ={"wsgi.file_wrapper": FileWrapper})
 
     assert visit.calls == ["load", "update"]
@@ -234,7 +237,7 @@ def test_row_166_closing_before_the_first_chunk_commits_what_needs_no_cookie(ret
     assert returning.spy.count() == 1 + told
 
 
-def test_row_165_starting_again_after_an_error_commits_once(returning: Visitor) -> None:
+def test_row_165_starting_again_after_an_error_commits_once(returning: Visitor, clock: FakeClock) -> None:
     """``start_response`` with ``exc_info`` replaces the head; the session is committed for the one that leaves."""
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -246,6 +249,7 @@ def test_row_165_starting_again_after_an_error_commits_once(returning: Visitor) 
             start_response("404 Not Found", [("X-Second", "2")], (type(error), error, error.__traceback__))
         return [b"sorry"]
 
+    clock.advance(timedelta(minutes=1))
     visit = returning.send(app)
 
     assert visit.status == 404
@@ -380,7 +384,7 @@ def test_row_171_a_cookie_name_for_each_tenant(store: Store, clock: FakeClock) -
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("lint", [validator, LintMiddleware], ids=["wsgiref", "werkzeug"])
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_row_172_validators_on_both_sides_are_content(store: Store, answer: Any, lint: Any) -> None:
+def test_row_172_validators_on_both_sides_are_content(store: Store, clock: FakeClock, answer: Any, lint: Any) -> None:
     """PEP 3333 is kept towards the server and towards the application, for every way of answering."""
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
@@ -389,12 +393,13 @@ def test_row_172_validators_on_both_sides_are_content(store: Store, answer: Any,
         environ["app.session"] = session
         return result
 
-    both = lint(SessionMiddleware(lint(app), store, secret=SECRET, environ_key="app.session"))
+    both = lint(SessionMiddleware(lint(app), store, secret=SECRET, environ_key="app.session", clock=clock))
     client = Client(both)
 
     for _ in range(2):
         answered = client.get(environ={"wsgi.file_wrapper": FileWrapper})
         assert len(answered.cookies) == 1
+        clock.advance(timedelta(minutes=1))
 
 
 def test_row_173_what_inspects_the_environ_sees_a_mapping(returning: Visitor) -> None:

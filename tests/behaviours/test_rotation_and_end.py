@@ -1,6 +1,7 @@
 """A session's id changes, and a session ends: what stays, what is gone, and in which order."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -189,22 +190,30 @@ def test_row_106_a_failed_request_leaves_the_last_saved_state(returning: Visitor
 
 
 @pytest.mark.parametrize(
-    ("view", "calls"),
+    ("view", "after_s", "calls", "is_told"),
     [
         # The touch: before the cookie is sent, much later perhaps, the session is asked for once more.
-        pytest.param(lambda session: session.set("b", 2), ["load", "update", "touch"], id="changed"),
-        pytest.param(len, ["load"], id="read"),
-        pytest.param(lambda session: session.destroy(), ["load", "delete"], id="destroyed"),
+        pytest.param(lambda session: session.set("b", 2), 60, ["load", "update", "touch"], True, id="changed"),
+        pytest.param(lambda session: session.set("b", 2), 59, ["load", "update"], False, id="changed, too soon"),
+        pytest.param(len, 0, ["load"], False, id="read"),
+        pytest.param(lambda session: session.destroy(), 0, ["load", "delete"], True, id="destroyed"),
     ],
 )
 def test_row_108_saving_early_does_not_save_twice(
-    returning: Visitor, view: Callable[[Session], Any], calls: list[str]
+    returning: Visitor,
+    clock: FakeClock,
+    view: Callable[[Session], Any],
+    after_s: int,
+    calls: list[str],
+    is_told: bool,
 ) -> None:
     """``save()``, called once or twice, replaces the write at the end of the request."""
+    clock.advance(timedelta(seconds=after_s))
+
     visit = returning.visit(lambda session: (view(session), session.save(), session.save()))
 
     assert visit.calls == calls
-    assert len(visit.cookies) == (calls != ["load"])
+    assert len(visit.cookies) == is_told
 
 
 def test_row_108_a_new_session_is_created_once(visitor: Visitor) -> None:

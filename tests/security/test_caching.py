@@ -40,11 +40,14 @@ def serve(
     *,
     headers: Headers | None = None,
     status: str = "200 OK",
+    after_s: float = 0,
     **request: Any,
 ) -> Answer:
-    """Answer one request of the browser with *jar* by *view*."""
+    """Answer one request of the browser with *jar* by *view*; after a minute the cookie is due again."""
+    clock = FakeClock()
+    clock.now += after_s
     app = session_app(view, headers=headers, status=status)
-    return Client(SessionMiddleware(app, store, secret=SECRET, clock=FakeClock()), dict(jar)).request(**request)
+    return Client(SessionMiddleware(app, store, secret=SECRET, clock=clock), dict(jar)).request(**request)
 
 
 # --- SEC-33 ----------------------------------------------------------------------------------------------------------
@@ -131,8 +134,8 @@ def test_sec_33_every_read_of_a_stranger_varies(store: MemoryStore, view: Callab
 def test_sec_33_every_change_varies_and_is_not_stored(
     store: MemoryStore, jar: dict[str, str], view: Callable[[Session], Any]
 ) -> None:
-    """A change sends the cookie, so it both varies and is kept out of every cache (CVE-2023-30861)."""
-    answer = serve(view, store, jar, headers=PUBLIC)
+    """A change that sends the cookie both varies and is kept out of every cache (CVE-2023-30861)."""
+    answer = serve(view, store, jar, headers=PUBLIC, after_s=60)
 
     assert answer.all("Vary") == ["Cookie"]
     assert len(answer.cookies) == 1
@@ -264,7 +267,7 @@ def test_sec_34_what_carries_our_cookie_is_not_stored(
     store: MemoryStore, jar: dict[str, str], given: list[str], expected: list[str], view: Callable[[Session], Any]
 ) -> None:
     """No shared cache keeps a response that hands out or ends a session (CVE-2026-48588)."""
-    answer = serve(view, store, jar, headers=[("cache-control", value) for value in given])
+    answer = serve(view, store, jar, headers=[("cache-control", value) for value in given], after_s=60)
 
     assert len(answer.cookies) == 1
     assert answer.all("Cache-Control") == expected
@@ -279,7 +282,7 @@ def test_sec_34_no_word_to_the_cdn_stays(store: MemoryStore, jar: dict[str, str]
     """Headers that overrule Cache-Control for a CDN go, too (RFC 9213)."""
     headers = [(name.lower(), "max-age=600"), ("Cache-Control", ours), ("X-Other", "1")]
 
-    answer = serve(CHANGES["set"], store, jar, headers=headers)
+    answer = serve(CHANGES["set"], store, jar, headers=headers, after_s=60)
 
     assert answer.all(name) == []
     assert answer.all("X-Other") == ["1"]
@@ -432,7 +435,9 @@ def test_sec_37_a_restart_after_the_commit_is_cared_for(store: MemoryStore, jar:
 
 
 @pytest.mark.parametrize("chunked", ["generator", "write", "list", "tuple"])
-def test_sec_37_every_kind_of_body_is_cared_for(store: MemoryStore, jar: dict[str, str], chunked: str) -> None:
+def test_sec_37_every_kind_of_body_is_cared_for(
+    store: MemoryStore, clock: FakeClock, jar: dict[str, str], chunked: str
+) -> None:
     """Whichever way the body is told, its head carries Vary, Cache-Control and the cookie."""
 
     def app(environ: Any, start_response: Any) -> Any:
@@ -444,7 +449,8 @@ def test_sec_37_every_kind_of_body_is_cared_for(store: MemoryStore, jar: dict[st
         body = [b"one", b"two"]
         return tuple(body) if chunked == "tuple" else body if chunked == "list" else (chunk for chunk in body)
 
-    answer = Client(SessionMiddleware(app, store, secret=SECRET, clock=FakeClock()), jar).get()
+    clock.now += 60
+    answer = Client(SessionMiddleware(app, store, secret=SECRET, clock=clock), jar).get()
 
     assert answer.all("Vary") == ["Cookie"]
     assert answer.all("Cache-Control") == ["no-store"]

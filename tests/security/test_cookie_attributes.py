@@ -510,15 +510,26 @@ def test_sec_31_reads_send_no_cookie(clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "is_sent"),
-    [("/write", True), ("/rotate", True), ("/clear", True), ("/destroy", True), ("/read", False), ("/unused", False)],
+    ("path", "sent_after_s"),
+    [
+        ("/write", [60, 61]),
+        ("/rotate", [0, 59, 60, 61]),
+        ("/clear", [60, 61]),
+        ("/destroy", [0, 59, 60, 61]),
+        ("/read", [60, 61]),
+        ("/unused", []),
+    ],
 )
-def test_sec_31_when_a_cookie_is_sent(clock: FakeClock, path: str, is_sent: bool) -> None:
-    """By a rolling cookie: with every write, a new id and the end; never with a read inside of ``touch_every``."""
-    client = browser(clock)
-    client.get("/write")
+def test_sec_31_when_a_cookie_is_sent(clock: FakeClock, path: str, sent_after_s: list[int]) -> None:
+    """By a rolling cookie: always with a new id and the end; with a write or a read once in ``touch_every``."""
+    sent = []
+    for after_s in (0, 59, 60, 61):
+        client = browser(clock)
+        client.get("/write")
+        clock.now += after_s
+        sent += [after_s] * len(client.get(path).cookies)
 
-    assert bool(client.get(path).cookies) is is_sent
+    assert sent == sent_after_s
 
 
 @pytest.mark.parametrize("options", [{"rolling": False}, {"persistent": False}], ids=str)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from datetime import timedelta
 from typing import Any
 from wsgiref.util import FileWrapper
 from wsgiref.validate import validator
@@ -598,9 +599,10 @@ def test_sec_54_a_list_is_over_when_it_is_returned(visitor: Visitor) -> None:
     assert visitor.read() == {"user": "ada"}
 
 
-def test_sec_54_write_is_the_head(visitor: Visitor) -> None:
+def test_sec_54_write_is_the_head(visitor: Visitor, clock: FakeClock) -> None:
     """The old-fashioned ``write()`` lets the head leave as a chunk does."""
     start(visitor)
+    clock.advance(timedelta(minutes=1))
 
     def app(environ: Any, start_response: Any) -> list[bytes]:
         environ["session"]["n"] = 1
@@ -657,12 +659,14 @@ def restarts(environ: Any, start_response: Any) -> Any:
 
 
 @pytest.mark.parametrize("app", [returns_a_list, yields, writes, restarts])
-def test_sec_55_the_contract_is_kept_on_both_sides(visitor: Visitor, app: Any) -> None:
+def test_sec_55_the_contract_is_kept_on_both_sides(visitor: Visitor, clock: FakeClock, app: Any) -> None:
     """``wsgiref.validate`` finds nothing wrong, neither with what the server nor with what the application sees."""
-    middleware = SessionMiddleware(validator(app), visitor.spy, secret=SECRET, environ_key=KEY)
+    middleware = SessionMiddleware(validator(app), visitor.spy, secret=SECRET, environ_key=KEY, clock=clock)
     client = Client(validator(middleware))
 
-    answers = [client.get(), client.get()]
+    answers = [client.get()]
+    clock.advance(timedelta(minutes=1))
+    answers.append(client.get())
 
     assert [answer.body for answer in answers] == [b"onetwo"] * 2
     assert [len(answer.cookies) for answer in answers] == [1, 1]
