@@ -1164,6 +1164,22 @@ def test_a_5xx_by_write_is_replaced_too(returning: Visitor) -> None:
     assert is_503(returning.send(app))
 
 
+def test_a_write_after_the_503_says_that_it_is_too_late(returning: Visitor) -> None:
+    """A thread that kept ``write()`` gets an error that explains itself, and the 503 stays whole."""
+    writes: list[Any] = []
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        writes.append(start_response("200 OK", TEXT))
+        return [environ["session"]["a"]]
+
+    returning.spy.before = fail
+    visit = returning.send(app)
+
+    assert is_503(visit)
+    with pytest.raises(HeadersSent, match="after a 503"):
+        writes[0](b"late")
+
+
 def test_any_other_answer_passes_with_nothing_committed(returning: Visitor) -> None:
     """An application that can do without its session may: no cookie of ours, and the page is no one else's."""
     returning.spy.before = fail

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from .codec import Codec
 from .cookie import Cookie
-from .errors import ConfigError, StoreConflict, StoreUnavailable
+from .errors import ConfigError, HeadersSent, StoreConflict, StoreUnavailable
 from .events import Event
 from .headers import Headers
 from .lifetime import Lifetime
@@ -177,6 +177,10 @@ def _house_key(environ_key: str) -> str:
     return environ_key if "." in environ_key else f"wsgi_session.{environ_key}"
 
 
+def _write_too_late(_data: bytes) -> None:
+    raise HeadersSent("write() came after a 503 took the place of the response: the session store did not answer.")
+
+
 class _Response:
     """One response: holds the head back until the application has done what the head depends on.
 
@@ -192,7 +196,7 @@ class _Response:
     _headers: Headers = []  # noqa: RUF012  replaced, never changed
     _exc_info: "ExcInfo | None" = None
     _outcome = UNUSED
-    _server_write: Callable[[bytes], object]
+    _server_write: Callable[[bytes], object] = staticmethod(_write_too_late)
     _is_sent = False
     _is_started = False
     _is_failed = False
