@@ -373,6 +373,30 @@ def test_a_file_that_is_removed_is_left(
     assert len(store._idle) == 1
 
 
+def test_a_connection_that_is_just_lent_survives_that_its_file_was_left(
+    path: Path, store: SQLiteStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one thread closes what is idle, another one may take a connection: it keeps that one, and nobody fails."""
+    monkeypatch.setattr(sqlite_module, "_CHECK_EVERY_S", 0.0)
+    store.create("key", record_of(clock))
+    pool, taken = store._idle, list[sqlite3.Connection]()
+
+    class Closing(sqlite3.Connection):
+        def close(self) -> None:
+            if not taken:
+                taken.append(store._take(pool))
+            super().close()
+
+    for _ in range(3):
+        pool.append(sqlite3.connect(path, factory=Closing))
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink()
+
+    assert store.load("key") is None
+    assert [connection.execute("SELECT 1").fetchone() for connection in taken] == [(1,)]
+    taken[0].close()
+
+
 def test_the_file_is_looked_at_now_and_then(
     path: Path, store: SQLiteStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -228,9 +228,7 @@ class SQLiteStore:
     def before_fork(self) -> None:
         """Close every idle connection."""
         self.after_fork()
-        with suppress(IndexError):  # another thread may take the last one
-            while True:
-                self._idle.pop().close()
+        _close_all(self._idle)
 
     def after_fork(self) -> None:
         """Leave the parent's connections alone, if this process has a parent that it has not left yet."""
@@ -317,8 +315,7 @@ class SQLiteStore:
         file = _identity(self._path)
         if self._file not in (None, file):
             former, self._idle = self._idle, deque()
-            for connection in former:
-                connection.close()
+            _close_all(former)
         self._file = file
         self._is_checked_until = time.monotonic() + _CHECK_EVERY_S
 
@@ -420,6 +417,12 @@ def _give_name(file: str, name: Path) -> None:
         raise
     except (OSError, AttributeError):  # a file system, or a Python, without links
         os.close(os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _close_all(pool: deque[sqlite3.Connection]) -> None:
+    with suppress(IndexError):  # another thread may take one, even the last
+        while True:
+            pool.pop().close()
 
 
 def _drop(connection: sqlite3.Connection) -> None:
