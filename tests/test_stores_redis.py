@@ -1160,6 +1160,31 @@ def test_a_node_without_keys_keeps_no_connection(
 
 
 @server
+def test_two_threads_may_learn_of_a_node_without_keys(
+    services: Services, redis_server: Server, open_store: Open, record: Record
+) -> None:
+    """Whoever comes second finds nothing left to close, and goes on."""
+    gone = "the pool of a node that is gone"
+
+    class Overtaken(dict[Any, Any]):
+        def keys(self) -> Any:
+            seen = dict(self).keys()
+            self.pop(gone, None)  # another thread was here
+            return seen
+
+    place = one_node_cluster(services, socket_port())
+    store = open_store(f"redis+cluster://127.0.0.1:{place.port}")
+    live_once(store, record)
+    engine = store._engine
+    engine._nodes = Overtaken(engine._nodes | {gone: None})
+
+    engine._learn(engine._client)
+
+    live_once(store, record)
+    place.stop()
+
+
+@server
 @pytest.mark.parametrize("said", ["MOVED 1 {itself}", "ASK 1 127.0.0.1:1"], ids=["in a circle", "to nobody"])
 def test_a_cluster_that_sends_away_is_followed_a_few_times(
     services: Services, redis_server: Server, open_store: Open, record: Record, said: str

@@ -135,8 +135,10 @@ class Cluster:
         """Learn anew which node has which keys."""
         client.nodes_manager.initialize()
         known = {self._pool_of(client, node) for node in client.get_nodes()}
-        for pool in self._nodes.keys() - known:
-            self._nodes.pop(pool).close()
+        nodes = self._nodes
+        # Another thread may have learned the same, or closed everything.
+        for node in filter(None, [nodes.pop(pool, None) for pool in nodes.keys() - known]):
+            node.close()
 
     def _end_resting(self, client: "ClusterClient") -> None:
         for node in client.get_nodes():
