@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import traceback
 from typing import Any
 
 import pytest
@@ -146,3 +147,20 @@ def test_the_signature_stays_the_constructors_own(cls: Any) -> None:
     assert {parameter.kind for parameter in parameters}.isdisjoint(
         {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}
     )
+
+
+@pytest.mark.parametrize("wrong", [{"cookie": 3}, {"cookies": 3}], ids=["value", "name"])
+def test_an_error_keeps_the_secret_under_no_other_name(wrong: dict[str, Any]) -> None:
+    """Error trackers show the local variables of each frame, and hide only what is called ``secret``."""
+    options: dict[str, Any] = {"store": MemoryStore(), "secret": SECRET, **wrong}
+    with pytest.raises(ConfigError) as caught:
+        SessionMiddleware(app, **options)
+
+    shown = [
+        name
+        for frame, _ in traceback.walk_tb(caught.value.__traceback__)
+        if "wsgi_session." in frame.f_globals["__name__"]
+        for name, value in frame.f_locals.copy().items()
+        if name not in ("self", "secret") and SECRET in repr(value)
+    ]
+    assert shown == []

@@ -54,11 +54,17 @@ def checks_options(cls: type[T]) -> type[T]:
 
     @wraps(init)
     def checked_init(self: Any, *args: Any, **options: Any) -> None:
-        for name in options:
-            if name not in known:
-                advice, all_names = _advice(name, known), ", ".join(known)
-                raise ConfigError(f"{type(self).__name__} has no option {name!r}{advice}. Its options are {all_names}.")
-        init(self, *args, **options)
+        try:
+            for name in options:
+                if name not in known:
+                    advice, all_names = _advice(name, known), ", ".join(known)
+                    raise ConfigError(
+                        f"{type(self).__name__} has no option {name!r}{advice}. Its options are {all_names}."
+                    )
+            init(self, *args, **options)
+        finally:
+            # Error trackers show local variables, and hide a secret only where it stands under its own name.
+            del args, options
 
     cls.__init__ = checked_init  # type: ignore[method-assign]
     return cls
