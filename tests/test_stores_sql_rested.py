@@ -252,6 +252,25 @@ def test_a_server_that_is_down_is_left_alone(make: Make, proxy: Proxy) -> None:
         store.load(new_key())
 
 
+@server
+def test_a_server_that_greets_and_then_says_nothing_is_left_alone(mariadb: Server) -> None:
+    """Several reads at a time, each on a connection of its own, end after two time-outs at most, and count."""
+    url = sa.make_url(URLS["mariadb"]).set(port=mariadb.port)
+    table, lent = f"sessions_{next(_tables)}", list[object]()
+    with closing(SQLStore(url, table=table, timeout=1.0)) as store, closing(sa.create_engine(url).connect()) as other:
+        store.count()
+        sa.event.listen(store._database._engine, "engine_connect", lent.append)
+        other.execute(sa.text(f"LOCK TABLES {table} WRITE"))
+        with ThreadPoolExecutor(8) as pool:
+            answered = list(pool.map(lambda _: outcomes(read(store), times=1), range(8)))
+
+        other.invalidate()
+        assert store._database._breaker._failures >= MAX_FAILURES
+
+    assert answered == [[False]] * 8
+    assert len(lent) <= 2 * 8
+
+
 # --- how long one rests ----------------------------------------------------------------------------------------------
 
 

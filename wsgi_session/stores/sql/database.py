@@ -1,5 +1,6 @@
 """The connections of one database: how they are lent, and what it means when one fails."""
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Final, TypeVar
@@ -25,6 +26,10 @@ _AS_IT_IS: Final = nullcontext()
 
 # How often a statement is sent of which the database says that it did nothing.
 _TRIES: Final = 5
+
+
+# Where a new connection failed after more than this, nobody cut it off together with others: the server is silent.
+_SILENCE_S: Final = 0.25
 
 
 class _Unreachable(StoreUnavailable):
@@ -124,9 +129,10 @@ class Database:
         """Return what *work* returns for a connection; what the driver raises leaves as ``StoreUnavailable``."""
         pool = self._engine.pool
         is_lent = is_sent = had_rested = False
+        lent_at = 0.0
         try:
             with self._engine.connect() as connection:
-                is_lent = True
+                is_lent, lent_at = True, time.monotonic()
                 try:
                     had_rested = pass_over_dead(connection, is_own=self._is_own)
                     with self._on_loan(connection):
@@ -158,7 +164,8 @@ class Database:
                 is_first = pool is self._engine.pool
                 if is_first:
                     self._drop_idle()  # the others were cut off together with it
-                if had_rested or not is_first:
+                is_cut_too = not is_first and time.monotonic() - lent_at < _SILENCE_S
+                if had_rested or is_cut_too:
                     raise self._rested_dead(is_sent) from error
             raise self._failure(error) from error
 
