@@ -422,6 +422,29 @@ def test_saving_what_cannot_be_stored_raises(
     assert after(site, session) == {}
 
 
+@pytest.mark.parametrize("begin", [lambda s: s.set("a", 1), lambda s: s.derive("form")], ids=["stored", "derived"])
+def test_a_new_session_is_not_saved_after_an_error_page(site: Managed, begin: Callable[[Session], Any]) -> None:
+    """Its headers left without a cookie, so nobody could ever find what is stored: that is said, not passed over."""
+    session = site.open()
+    begin(session)
+    site.manager.head_left(session, site.commit(session, status=500).apply([]))
+
+    with pytest.raises(HeadersSent, match=r"^the first save\(\) of a new session"):
+        session.save()
+    assert site.records() == {}
+
+
+def test_an_empty_session_may_be_saved_at_any_time_before_the_end(site: Managed) -> None:
+    """There is nothing to lose."""
+    session = site.open()
+    assert len(session) == 0
+    site.send_head(session)
+
+    session.save()
+
+    assert site.records() == {}
+
+
 def test_nothing_is_saved_after_the_end(site: Managed) -> None:
     """What a failed request changed is dropped, also when somebody kept its session and saves it later."""
     cookie = site.begin(a=1)

@@ -357,7 +357,8 @@ class Session(MutableMapping[str, Any]):
         was handed out stays as it is, and is merged again at the next commit.
 
         Raises:
-            HeadersSent: The response is over, or its headers left without the rotation that was asked for.
+            HeadersSent: The response is over, or its headers left without the id that this needs: of a new session, or
+                after :meth:`rotate`.
             EncodeError: A nested change cannot be stored; ``SessionTooLarge`` when all values are too big together.
             StoreUnavailable: The store did not answer.
             StoreConflict: Other requests were faster, for two seconds.
@@ -365,9 +366,13 @@ class Session(MutableMapping[str, Any]):
         with self._lock:
             if self._phase == Phase.CLOSED:
                 raise _too_late("save()")
-            if self._phase == Phase.SENT and self._state is not None and self._state.is_rotation_due:
+            state = self._state
+            if self._phase == Phase.SENT and state is not None:
                 # An error page left without the new id, and under the old one nothing may be stored any more.
-                raise _too_late("save() after rotate()")
+                if state.is_rotation_due:
+                    raise _too_late("save() after rotate()")
+                if state.stored is None and (state.changes.data or state.is_derived):
+                    raise _too_late("the first save() of a new session")
             self._host.save(self)
 
     def derive(self, purpose: str) -> bytes:
