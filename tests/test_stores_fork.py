@@ -620,3 +620,12 @@ def test_greenlets_wait_for_each_other(require: Any, path: Path) -> None:
     run = subprocess.run([sys.executable, "-c", GREENLETS, path], capture_output=True, text=True, check=True)
 
     assert run.stdout.split() == ["in", "out", "0", "2", "[]", "[]"]
+
+
+def test_a_process_that_was_not_torn_may_use_sqlite() -> None:
+    """The check passes in silence."""
+    gate = fork.ForkGate()
+
+    gate.check()
+
+    assert not gate.is_torn
