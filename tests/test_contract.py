@@ -422,7 +422,8 @@ def test_a_store_that_breaks_a_promise_is_caught(
     """The test that states a promise fails for a store that breaks it, and says why in words."""
     monkeypatch.setattr(together, "PATIENCE_S", 0.5)
 
-    assert check(ContractOf(kind), promise).startswith("broken: ")
+    # A missing lock shows by chance: on a busy machine two threads do not meet in every run.
+    assert any(check(ContractOf(kind), promise).startswith("broken: ") for _ in range(10))
 
 
 # --- stores that keep all of them ------------------------------------------------------------------------------------
