@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -57,17 +57,33 @@ class Place:
     def rest(self, store: Store, connections: int) -> None:
         """Let *connections* to each server be open and idle, by as many requests at the same time."""
         for key in self.keys:
-            everybody = threading.Barrier(connections)
+            # A busy machine may take longer than the store waits to open so many: then once more, past the breaker.
+            for is_last in (False, False, True):
+                try:
+                    self._meet(store, key, connections)
+                    break
+                except StoreUnavailable:
+                    if is_last:
+                        raise
+                    time.sleep(1.1)
 
-            def meet(said: bytes, everybody: threading.Barrier = everybody) -> bytes:
-                if said.endswith(NOTHING):
+    def _meet(self, store: Store, key: str, connections: int) -> None:
+        """Make that many requests for *key*, of which none is answered before all have arrived."""
+        everybody = threading.Barrier(connections)
+
+        def meet(said: bytes) -> bytes:
+            if said.endswith(NOTHING):
+                with suppress(threading.BrokenBarrierError):
                     everybody.wait(PATIENT_S)
-                return said
+            return said
 
-            for proxy in self.proxies:
-                proxy.on_answer = meet
+        for proxy in self.proxies:
+            proxy.on_answer = meet
+        try:
             with ThreadPoolExecutor(connections) as pool:
                 assert list(pool.map(store.load, [key] * connections)) == [None] * connections
+        finally:
+            everybody.abort()
             for proxy in self.proxies:
                 proxy.on_answer = lambda said: said
 

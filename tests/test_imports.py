@@ -118,10 +118,13 @@ for name in [name for name in sys.modules if name.partition(".")[0] == "wsgi_ses
     del sys.modules[name]
 import wsgi_session
 import_all()
+from contextlib import closing
 from wsgi_session.stores import SQLiteStore, SQLStore
-assert SQLiteStore(sys.argv[-1]).count() == 0
+with closing(SQLiteStore(sys.argv[-1])) as store:
+    assert store.count() == 0
 if "sqlalchemy" in sys.modules:
-    assert SQLStore(f"sqlite+pysqlite:///{sys.argv[-1]}2").count() == 0
+    with closing(SQLStore(f"sqlite+pysqlite:///{sys.argv[-1]}2")) as store:
+        assert store.count() == 0
 """
 
 

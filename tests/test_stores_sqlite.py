@@ -974,9 +974,9 @@ def request(cookie):
     session = manager.open(cookie)
     session.increment("hits")
     gevent.sleep(0)
-    return manager.commit(session, status=200).set_cookie.partition(";")[0]
+    return manager.commit(session, status=200).set_cookie
 
-cookie = request("")
+cookie = request("").partition(";")[0]
 gevent.joinall([gevent.spawn(request, cookie) for _ in range(8)], raise_error=True)
 print(manager.open(cookie)["hits"], len(store._idle))
 store.close()
