@@ -168,6 +168,9 @@ class Database:
                 if had_rested or is_cut_too:
                     raise self._rested_dead(is_sent) from error
             raise self._failure(error) from error
+        finally:
+            if pool is not self._engine.pool and not self._is_torn:
+                pool.dispose()  # replaced just before the connection came back to it
 
     def close(self) -> None:
         """Close the connections, each once nobody uses it, unless the application made the engine."""
