@@ -14,7 +14,6 @@ __all__ = ["Entry", "Journal"]
 Entry = dict[str, Any]
 
 MAX_FILE_BYTES: Final = 512 * 1024
-MAX_ENTRIES: Final = 40
 
 
 class Journal:
@@ -36,8 +35,8 @@ class Journal:
         self._append({"name": "set_cookie", "at": at, "id": id, "request": request, "header": header})
 
     def entries_of(self, session_id: str) -> list[Entry]:
-        """Return the last entries of one session, newest first, followed back through its rotations."""
-        return [entry for _, entry in zip(range(MAX_ENTRIES), self._trace(session_id), strict=False)]
+        """Return the entries of one session, newest first, followed back through its rotations."""
+        return list(self._trace(session_id))
 
     def _trace(self, session_id: str) -> Iterator[Entry]:
         ids = {session_id}

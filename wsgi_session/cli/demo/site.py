@@ -30,6 +30,7 @@ MAX_CART: Final = 12
 MAX_NAME: Final = 40
 MAX_LAPS: Final = 100
 MAX_FORM_BYTES: Final = 4096
+MAX_EVENTS: Final = 40
 
 RACE_PAUSE_S: Final = 0.05
 """How long each request of a race holds what it has read, so that the others have changed it by then. In seconds."""
@@ -181,7 +182,7 @@ class Site:
             workers=sorted({lap["worker"] for lap in laps}),
             # Of the requests that read the same number only one could be stored as it was.
             merged=len(laps) - len({lap["saw"] for lap in laps}),
-            entries=[(entry, words.tell(entry)) for entry in entries],
+            entries=[(entry, words.tell(entry)) for entry in entries[:MAX_EVENTS]],
             last_cookie=last_cookie,
             last_cookie_parts=words.explain_cookie(last_cookie["header"]) if last_cookie else (),
             erase_parts=words.explain_cookie(self.cookie.erase()),
