@@ -32,7 +32,7 @@ class Managed:
 
     def send_head(self, session: Session, headers: Headers | None = None) -> None:
         """Commit and let the response head leave."""
-        self.manager.head_left(session, self.commit(session).apply(headers or []))
+        self.commit(session).apply(headers or [])
 
     def finish(self, session: Session) -> None:
         """Commit for the last time."""

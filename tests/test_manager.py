@@ -242,9 +242,9 @@ def test_a_cookie_of_our_name_gives_way_with_a_warning(site: Managed, caplog: py
     assert "theirs" not in line
 
 
-def test_an_outcome_does_not_show_the_cookie() -> None:
+def test_an_outcome_does_not_show_the_cookie(site: Managed) -> None:
     """Error trackers print the local variables of a failed call."""
-    outcome = Outcome(is_used=True, set_cookie="__Host-session=secret")
+    outcome = Outcome(site.open(), "__Host-session=secret")
     stored = Stored("secret", "key", Record(data=b"", created_at=0, seen_at=0, expires_at=0), signed="secret")
 
     # An error page looks into tuples without asking them for their repr.
@@ -480,6 +480,27 @@ def test_a_first_use_after_the_head_needs_one_that_no_cache_shares(
         with pytest.raises(HeadersSent, match="without Vary: Cookie"):
             session["a"]
         assert not session.is_loaded
+
+
+def test_an_adapter_that_only_applies_the_outcome_gets_the_check(site: Managed) -> None:
+    """Nothing else is to be done at the head: the headers as they were returned decide, whatever is added later."""
+    session = site.open(site.begin(a=1))
+
+    headers = site.manager.commit(session, status=200).apply([("X", "1")])
+    headers.append(("Vary", "Cookie"))
+
+    with pytest.raises(HeadersSent, match="without Vary: Cookie"):
+        session["a"]
+
+
+def test_headers_that_replace_others_decide_anew(site: Managed) -> None:
+    """As in a response that begins again: a use that the first headers allowed makes the second ones vary."""
+    session = site.open(site.begin(a=1))
+    outcome = site.commit(session)
+
+    assert outcome.apply([("Vary", "Cookie")]) == [("Vary", "Cookie")]
+    assert (outcome.is_used, session["a"], outcome.is_used) == (False, 1, True)
+    assert outcome.apply([]) == [("Vary", "Cookie")]
 
 
 def test_phases_only_move_forward(site: Managed) -> None:

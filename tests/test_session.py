@@ -427,7 +427,7 @@ def test_a_new_session_is_not_saved_after_an_error_page(site: Managed, begin: Ca
     """Its headers left without a cookie, so nobody could ever find what is stored: that is said, not passed over."""
     session = site.open()
     begin(session)
-    site.manager.head_left(session, site.commit(session, status=500).apply([]))
+    site.commit(session, status=500).apply([])
 
     with pytest.raises(HeadersSent, match=r"^the first save\(\) of a new session"):
         session.save()

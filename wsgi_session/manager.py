@@ -35,39 +35,49 @@ T = TypeVar("T")
 _TELL_NOTHING: Final = Tell.NOTHING
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: that would treble the cost of making one, and every request that uses its session makes one.
+@dataclass(slots=True, eq=False)
 class Outcome:
     """What a commit means for the response."""
 
-    is_used: bool = False
-    """Whether the response depends on the session."""
+    session: Session = field(repr=False)
+    """What was committed."""
     set_cookie: str | None = field(default=None, repr=False)
     """The value of the ``Set-Cookie`` header to add."""
     wire_name: str = ""
     """The name of the cookie in *set_cookie*."""
-    edits: tuple[HeadEdit, ...] = field(default=(), repr=False)
-    """What paired middleware adds to the headers."""
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the response depends on the session."""
+        return self.session._state is not None or self.session._failure is not None
+
+    @property
+    def edits(self) -> tuple[HeadEdit, ...]:
+        """What paired middleware adds to the headers."""
+        return self.session._head_edits
 
     def apply(self, headers: Headers) -> Headers:
-        """Return *headers* with what this outcome adds: the very same list if the session was not used."""
-        if not self.is_used:
-            return headers
-        if self.set_cookie is not None:
-            if has_cookie(headers, self.wire_name):
-                logger.warning(
-                    "The application sets a cookie named %r itself; it gives way to the session's own.", self.wire_name
-                )
-            headers = replace_cookie(headers, self.wire_name, self.set_cookie)
-        for edit in self.edits:
-            headers = edit(headers)
-        return add_vary_cookie(headers)
+        """Return *headers* with what this outcome adds: the very same list if the session was not used.
 
+        Send what it returns: the session remembers it, since the headers decide whether it may still be used for the
+        first time afterwards. Call it again for headers that replace these.
+        """
+        if self.is_used:
+            if self.set_cookie is not None:
+                headers = self._with_cookie(headers, self.set_cookie)
+            for edit in self.edits:
+                headers = edit(headers)
+            headers = add_vary_cookie(headers)
+        self.session._remember_head(headers)
+        return headers
 
-UNUSED: Final = Outcome()
-"""What is told of a session that the request left alone."""
-
-USED: Final = Outcome(is_used=True)
-"""What is told of a session that the request used, if the browser need not hear of it."""
+    def _with_cookie(self, headers: Headers, set_cookie: str) -> Headers:
+        if has_cookie(headers, self.wire_name):
+            logger.warning(
+                "The application sets a cookie named %r itself; it gives way to the session's own.", self.wire_name
+            )
+        return replace_cookie(headers, self.wire_name, set_cookie)
 
 
 @checks_options
@@ -171,7 +181,7 @@ class SessionManager:
             StoreConflict: Other requests were faster, for two seconds; no cookie may be sent.
         """
         if self.pass_unused(session, is_over=is_over):
-            return UNUSED
+            return Outcome(session)
         with session._lock:
             set_cookie = None
             try:
@@ -189,9 +199,7 @@ class SessionManager:
                     session._phase = Phase.CLOSED
         if set_cookie is not None and not is_https:
             self._warn_of_http()
-        if set_cookie is None and not session._head_edits:
-            return USED
-        return Outcome(is_used=True, set_cookie=set_cookie, wire_name=self.cookie.wire_name, edits=session._head_edits)
+        return Outcome(session, set_cookie, self.cookie.wire_name)
 
     def pass_unused(self, session: Session, *, is_over: bool = False) -> bool:
         """Do what :meth:`commit` does for a session that was not used, as most are not; ``False`` if it was."""
@@ -203,11 +211,6 @@ class SessionManager:
             elif session._phase == Phase.OPEN:
                 session._phase = Phase.SENT
             return True
-
-    def head_left(self, session: Session, headers: Headers) -> None:
-        """Tell *session* with which headers the response head left: they decide whether it may be used from now on."""
-        # A copy, since the list is the application's; anything else is for the server to judge.
-        session._head = headers.copy() if isinstance(headers, list) else headers
 
     def _save(self, session: Session) -> None:
         """Commit now; the cookie waits for the response headers."""

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -12,7 +11,7 @@ from .errors import ConfigError, HeadersSent, StoreConflict, StoreUnavailable
 from .events import Event
 from .headers import Headers
 from .lifetime import Lifetime
-from .manager import UNUSED, USED, Outcome, SessionManager
+from .manager import Outcome, SessionManager
 from .options import checks_options
 from .registry import SessionRegistry
 from .session import Phase, Session
@@ -195,7 +194,7 @@ class _Response:
     _status: str | None = None
     _headers: Headers = []  # noqa: RUF012  replaced, never changed
     _exc_info: "ExcInfo | None" = None
-    _outcome = UNUSED
+    _outcome: Outcome | None = None
     _server_write: Callable[[bytes], object] = staticmethod(_write_too_late)
     _is_sent = False
     _is_started = False
@@ -295,13 +294,12 @@ class _Response:
 
     def _forward(self) -> None:
         headers = self._headers
-        if self._session._state is not None or self._outcome.is_used:
-            if self._outcome is UNUSED:
-                self._outcome = USED  # first used between the head and this new one
-            if self._outcome.edits is not self._session._head_edits:
-                self._outcome = replace(self._outcome, edits=self._session._head_edits)  # asked for since the commit
+        if self._outcome is None and self._session._state is not None:
+            self._outcome = Outcome(self._session)  # first used between the head and this new one
+        if self._outcome is None:
+            self._session._remember_head(headers)  # as an outcome would, which most requests need not make
+        else:
             headers = self._outcome.apply(headers)
-        self._manager.head_left(self._session, headers)
         exc_info, self._exc_info = self._exc_info, None
         # Before the head is out there is nothing to restart, and uWSGI mistakes exc_info for a failure.
         if exc_info and self._is_started:
@@ -314,7 +312,7 @@ class _Response:
 
     def _commit_late(self, *, is_over: bool = False) -> None:
         """Commit what can be committed without a cookie: the head has left, or never will."""
-        if self._session._phase != Phase.CLOSED:
+        if self._session._phase != Phase.CLOSED and not self._manager.pass_unused(self._session, is_over=is_over):
             status = None if self._is_failed else _status_code(self._status)
             self._commit(status, can_tell=False, is_over=is_over)
 
@@ -340,7 +338,7 @@ class _Response:
         failure: BaseException | None = self._session._failure
         if isinstance(error, StoreUnavailable | StoreConflict):
             failure = error
-        outcome = UNUSED
+        outcome: Outcome | None = None
         is_answerable = not self._is_sent and isinstance(error, Exception)
         try:
             # Also after a commit that failed, the last one: what save() committed is still to be sent, or withdrawn.
@@ -353,7 +351,9 @@ class _Response:
             logger.error("The application failed after its session store did, and is answered for.", exc_info=error)
         self._is_sent = True
         headers = list(_UNAVAILABLE_HEADERS)
-        self._server_start("503 Service Unavailable", headers if outcome.set_cookie is None else outcome.apply(headers))
+        if outcome is not None and outcome.set_cookie is not None:
+            headers = outcome.apply(headers)
+        self._server_start("503 Service Unavailable", headers)
         return [] if self._environ.get("REQUEST_METHOD") == "HEAD" else [_UNAVAILABLE_BODY]
 
     def _close_app(self) -> None:

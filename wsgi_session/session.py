@@ -496,6 +496,11 @@ class Session(MutableMapping[str, Any]):
             if edit not in self._head_edits:
                 self._head_edits += (edit,)
 
+    def _remember_head(self, headers: Headers) -> None:
+        """Remember with which headers the response leaves: they decide whether a first use may still follow."""
+        # A copy, since the list is the application's; anything else is for the server to judge.
+        self._head = headers.copy() if isinstance(headers, list) else headers
+
     def _forget_failure(self) -> None:
         """Forget that the store did not answer paired middleware: the application meets it itself, if it has to."""
         with self._lock:
