@@ -37,6 +37,7 @@ nitpick_ignore_regex = [
 PUBLIC_MODULES = (
     "wsgi_session",
     "wsgi_session.errors",
+    "wsgi_session.events",
     "wsgi_session.stores",
     "wsgi_session.csrf",
     "wsgi_session.testing",

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 PUBLIC_MODULES = (
     "wsgi_session",
     "wsgi_session.errors",
+    "wsgi_session.events",
     "wsgi_session.stores",
     "wsgi_session.csrf",
     "wsgi_session.testing",
@@ -36,8 +37,11 @@ def read(path: str) -> str:
 
 
 def documented_in(module: str) -> set[str]:
-    """Return the names of *module* that the API reference shows."""
+    """Return the names of *module* that the API reference shows: under it, or under ``wsgi_session`` if it is there."""
     shown = set()
+    if module != "wsgi_session":
+        own = vars(import_module(module))
+        shown |= {name for name in wsgi_session.__all__ if own.get(name) is getattr(wsgi_session, name)}
     current = ""
     for directive, name in re.findall(r"^\.\. (\w+):: (\S+)", read("docs/api.md"), re.MULTILINE):
         if directive in ("module", "automodule"):

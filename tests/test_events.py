@@ -19,7 +19,7 @@ from wsgi_session import (
     ValueOverwritten,
     events,
 )
-from wsgi_session.events import Dispatcher, describe
+from wsgi_session.events import Dispatcher, _described
 from wsgi_session.testing import FakeClock
 
 CLASS_VARS = {"name", "level", "remedy"}
@@ -111,7 +111,7 @@ class TestEveryEvent:
 
     def test_is_one_line(self, kind: type[Event]) -> None:
         """Whatever is in it, a line end cannot fake a line of the log (SEC-91)."""
-        line = describe(kind(at=1.0, **example(kind)))
+        line = _described(kind(at=1.0, **example(kind)))
 
         assert line.split(" ")[0] == kind.name
         assert line.isprintable()
@@ -129,7 +129,7 @@ class TestEveryEvent:
         assert heard == [kind(at=5.0, **example(kind))]
         (record,) = caplog.records
         assert (record.name, record.levelno) == ("wsgi_session", kind.level)
-        assert record.getMessage() == f"session {describe(heard[0])}"
+        assert record.getMessage() == f"session {_described(heard[0])}"
 
     def test_is_not_even_made_when_nobody_listens(self, kind: type[Event], caplog: pytest.LogCaptureFixture) -> None:
         """Without a callback and below the level of the log, no time is read and nothing constructed."""
@@ -200,7 +200,7 @@ def test_a_callback_can_still_stop_the_process() -> None:
 )
 def test_the_line_of_an_event(event: Event, line: str) -> None:
     """Its name, then what it carries; what is not known is left out."""
-    assert describe(event) == line
+    assert _described(event) == line
 
 
 def test_overwritten_names_the_keys_and_what_to_write_instead(caplog: pytest.LogCaptureFixture) -> None:

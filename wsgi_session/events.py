@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from .throttle import Throttle
 
@@ -16,9 +16,11 @@ __all__ = [
     "CookieAmbiguous",
     "CookieHeaderRejected",
     "CookieRejected",
+    "CsrfReason",
     "CsrfRejected",
     "Dispatcher",
     "Event",
+    "ReportsEvents",
     "SaveConflict",
     "SessionCreated",
     "SessionDestroyed",
@@ -214,17 +216,9 @@ class StoreFailed(Event):
 
 
 CsrfReason = Literal[
-    "cross-site",
-    "origin",
-    "referer",
-    "no origin",
-    "no session",
-    "no token",
-    "bad token",
-    "bad form",
-    "form too long",
+    "cross-site", "origin", "referer", "no origin", "no session", "no token", "bad token", "bad form", "form too long"
 ]
-"""Why a request was refused."""
+"""Why :class:`~wsgi_session.csrf.CSRFMiddleware` refused a request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,6 +243,8 @@ class Dispatcher:
     Args:
         on_event: Called with every event, in the thread where it happened. What it raises is logged and harms nothing.
         clock: Returns the time in Unix seconds. Default: ``time.time``, looked up at each call.
+
+    .. versionadded:: 1.0
     """
 
     __slots__ = ("_clock", "_on_event", "_overwritten")
@@ -281,15 +277,24 @@ class Dispatcher:
             if not keys:
                 return
             event = replace(event, keys=keys)
-        logger.log(event.level, "session %s", describe(event))
+        logger.log(event.level, "session %s", _described(event))
 
 
-def describe(event: Event) -> str:
+@runtime_checkable
+class ReportsEvents(Protocol):
+    """A store that has something to report, such as a damaged record.
+
+    .. versionadded:: 1.0
+    """
+
+    @property
+    def events(self) -> Dispatcher:
+        """Where it reports: a :class:`~wsgi_session.stores.StoreDispatcher`, which knows for whom a method works."""
+        ...
+
+
+def _described(event: Event) -> str:
     """Return *event* as one line: its name, what it carries, and what to do about it."""
-    details = " ".join(
-        f"{field.name}={getattr(event, field.name)!r}"
-        for field in fields(event)
-        if field.name != "at" and getattr(event, field.name) is not None
-    )
-    line = f"{event.name} {details}".rstrip()
+    carried = {field.name: getattr(event, field.name) for field in fields(event) if field.name != "at"}
+    line = event.name + "".join(f" {name}={value!r}" for name, value in carried.items() if value is not None)
     return f"{line}. {event.remedy}" if event.remedy else line

@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .base import Store, SupportsScan, SupportsSweep, SupportsUserIndex
+from .base import EXPIRY_GRACE_S, Store, SupportsScan, SupportsSweep, SupportsUserIndex
 from .memory import MemoryStore
 from .reporting import StoreDispatcher
 from .url import store_from_url
 
 __all__ = [
+    "EXPIRY_GRACE_S",
     "MemcachedStore",
     "MemoryStore",
     "RedisStore",

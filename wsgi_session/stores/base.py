@@ -17,7 +17,6 @@ from ..record import Record
 
 __all__ = [
     "EXPIRY_GRACE_S",
-    "ReportsEvents",
     "Store",
     "SupportsScan",
     "SupportsSweep",
@@ -113,19 +112,6 @@ class SupportsUserIndex(Protocol):
 
     def scan_user(self, user_id: str) -> Iterator[tuple[str, Record]]:
         """Yield the key and record of every live session whose ``user_id`` is *user_id*."""
-        ...
-
-
-@runtime_checkable
-class ReportsEvents(Protocol):
-    """A store that has something to report, such as a damaged record.
-
-    It reports to a :class:`~wsgi_session.stores.StoreDispatcher`, which finds out by itself for whom a method works.
-    """
-
-    @property
-    def events(self) -> Dispatcher:
-        """Where the store reports."""
         ...
 
 

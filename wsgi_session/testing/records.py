@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 from ..errors import StoreUnavailable
-from ..events import Dispatcher, Event
+from ..events import Dispatcher, Event, ReportsEvents
 from ..record import Record
-from ..stores.base import ReportsEvents, Store, SupportsScan, SupportsSweep
+from ..stores.base import Store, SupportsScan, SupportsSweep
 from ..stores.reporting import reporting_to
 from .clock import FakeClock
 from .hooks import LIFE_S, Hooks, new_key, new_record, read
