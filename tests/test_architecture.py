@@ -23,10 +23,10 @@ FLOORS = """
 9  manager
 8  registry
 7  session  finder  committer  stores  stores/url
-6  state  stores/guarded  stores/memory  stores/sqlite
+6  stores/guarded  stores/memory  stores/sqlite
 6  stores/redis  stores/redis/store  stores/memcached  stores/memcached/store  stores/sql  stores/sql/store
-5  stores/redis/address  stores/redis/scripts
-4  stores/redis/engine
+5  transaction  stores/redis/address  stores/redis/scripts
+4  state  stores/redis/engine
 3  changes  stores/redis/node  csrf/options  stores/sql/database  stores/sql/schema
 2  operation  stores/base  stores/reporting  stores/packed  stores/redis/connections  stores/memcached/server
 2  stores/sql/engine  stores/sql/statement  stores/sql/row  lifetime  cookie

@@ -16,6 +16,7 @@ from managed import Managed, cookie_of, managed
 from wsgi_session import Session
 from wsgi_session.codec import JSONCodec
 from wsgi_session.errors import EncodeError, HeadersSent, SessionError, SessionTooLarge, StoreUnavailable
+from wsgi_session.session import transaction_of
 from wsgi_session.state import SessionState, Stored
 from wsgi_session.token import store_key
 
@@ -674,7 +675,7 @@ def test_it_cannot_be_pickled(session: Session) -> None:
 def test_the_notes_behind_it_show_no_token(site: Managed, session: Session) -> None:
     """Error pages show the local variables of the house too."""
     session.rotate()
-    state = session._state
+    state = transaction_of(session).state
     assert state is not None
     assert state.stored is not None
 
@@ -686,7 +687,7 @@ def test_the_notes_behind_it_show_no_token(site: Managed, session: Session) -> N
 def test_the_token_that_counts(site: Managed, session: Session) -> None:
     """The coming one, else the stored one, else one that is made now and stays."""
     len(session)
-    state = session._state
+    state = transaction_of(session).state
     assert isinstance(state, SessionState)
     assert isinstance(state.stored, Stored)
     assert state.token == state.stored.token

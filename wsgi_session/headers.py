@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 
 __all__ = [
-    "HeadEdit",
+    "HeaderEdit",
     "Headers",
     "add_vary",
     "add_vary_cookie",
@@ -16,7 +16,7 @@ __all__ = [
 ]
 
 Headers = list[tuple[str, str]]
-HeadEdit = Callable[[Headers], Headers]
+HeaderEdit = Callable[[Headers], Headers]
 
 # A comma inside a quoted string does not separate directives (RFC 9111, section 5.2).
 _DIRECTIVE = re.compile(r'((?:[^,"]|"(?:[^"\\]|\\.)*"?)+)')

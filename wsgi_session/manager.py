@@ -14,17 +14,18 @@ from .cookie import MAX_AGE_S, Cookie
 from .errors import ConfigError, StoreUnavailable
 from .events import Dispatcher, Event
 from .finder import Finder
-from .headers import HeadEdit, Headers, add_vary_cookie, has_cookie, replace_cookie
+from .headers import HeaderEdit, Headers, add_vary_cookie, has_cookie, replace_cookie
 from .lifetime import Lifetime
 from .options import checks_options
 from .plan import Facts, Tell, make_plan
 from .registry import SessionRegistry
-from .session import Phase, Session, SessionHost
+from .session import Session, transaction_of
 from .state import SessionState
 from .stores.base import Store
 from .stores.guarded import GuardedStore
 from .stores.url import DEFAULT_STORE_URL, store_from_url
 from .token import TokenSigner
+from .transaction import Phase, Transaction
 
 __all__ = ["Outcome", "SessionManager"]
 
@@ -50,12 +51,13 @@ class Outcome:
     @property
     def is_used(self) -> bool:
         """Whether the response depends on the session."""
-        return self.session._state is not None or self.session._failure is not None
+        transaction = transaction_of(self.session)
+        return transaction.state is not None or transaction.failure is not None
 
     @property
-    def edits(self) -> tuple[HeadEdit, ...]:
+    def edits(self) -> tuple[HeaderEdit, ...]:
         """What paired middleware adds to the headers."""
-        return self.session._head_edits
+        return transaction_of(self.session).header_edits
 
     def apply(self, headers: Headers) -> Headers:
         """Return *headers* with what this outcome adds: the very same list if the session was not used.
@@ -69,7 +71,7 @@ class Outcome:
             for edit in self.edits:
                 headers = edit(headers)
             headers = add_vary_cookie(headers)
-        self.session._remember_head(headers)
+        transaction_of(self.session).remember_headers(headers)
         return headers
 
     def _with_cookie(self, headers: Headers, set_cookie: str) -> Headers:
@@ -78,6 +80,16 @@ class Outcome:
                 "The application sets a cookie named %r itself; it gives way to the session's own.", self.wire_name
             )
         return replace_cookie(headers, self.wire_name, set_cookie)
+
+
+@dataclass(frozen=True, slots=True)
+class _StoreBackend:
+    """The :class:`~wsgi_session.transaction.Backend` of sessions that a store has."""
+
+    find: Callable[[str], SessionState]
+    save: Callable[[Transaction], None]
+    clock: Callable[[], float]
+    events: Dispatcher
 
 
 @checks_options
@@ -129,7 +141,7 @@ class SessionManager:
             events=events,
             clock=clock,
         )
-        self._host = SessionHost(find=finder.find, save=self._save, clock=clock, events=events)
+        self._backend = _StoreBackend(find=finder.find, save=self._save, clock=clock, events=events)
         self._registry = SessionRegistry(self.store, codec=codec, events=events, clock=clock)
         self._is_http_warned = False
 
@@ -152,7 +164,7 @@ class SessionManager:
 
     def open(self, cookie_header: str) -> Session:
         """Return the session of a request with this ``Cookie`` header. Reads nothing yet."""
-        return Session(self._host, cookie_header)
+        return Session(Transaction(self._backend, cookie_header))
 
     def commit(
         self,
@@ -180,47 +192,38 @@ class SessionManager:
             StoreUnavailable: The store did not answer; no cookie may be sent.
             StoreConflict: Other requests were faster, for two seconds; no cookie may be sent.
         """
-        if self.pass_unused(session, is_over=is_over):
+        transaction = transaction_of(session)
+        if transaction.pass_unused(is_final=is_over):
             return Outcome(session)
-        with session._lock:
-            set_cookie = None
+        with transaction.lock:
+            set_cookie, state = None, transaction.state
             try:
-                if session._state is not None:
-                    if session._failure is None:
+                if state is not None:
+                    if transaction.failure is None:
                         is_failed = status is None or status >= 500
-                        set_cookie = self._carry_out(session, session._state, is_failed=is_failed, can_tell=can_tell)
+                        set_cookie = self._carry_out(transaction, state, is_failed=is_failed, can_tell=can_tell)
                     elif can_tell:
-                        set_cookie = self._pending_cookie(session._state)
+                        set_cookie = self._pending_cookie(state)
                 # Phases only move forward, and under the lock: another thread's change is stored, or refused.
-                if session._phase == Phase.OPEN:
-                    session._phase = Phase.SENT
+                if transaction.phase == Phase.OPEN:
+                    transaction.phase = Phase.SENT
             finally:
                 if is_over:
-                    session._phase = Phase.CLOSED
+                    transaction.phase = Phase.CLOSED
         if set_cookie is not None and not is_https:
             self._warn_of_http()
         return Outcome(session, set_cookie, self.cookie.wire_name)
 
-    def pass_unused(self, session: Session, *, is_over: bool = False) -> bool:
-        """Do what :meth:`commit` does for a session that was not used, as most are not; ``False`` if it was."""
-        with session._lock:
-            if session._state is not None or session._failure is not None:
-                return False
-            if is_over:
-                session._phase = Phase.CLOSED
-            elif session._phase == Phase.OPEN:
-                session._phase = Phase.SENT
-            return True
-
-    def _save(self, session: Session) -> None:
+    def _save(self, transaction: Transaction) -> None:
         """Commit now; the cookie waits for the response headers."""
-        session._check_store()
-        state = session._state
+        transaction.check_store()
+        state = transaction.state
         if state is not None:
-            self._carry_out(session, state, is_failed=False, can_tell=session._phase == Phase.OPEN, is_early=True)
+            can_tell = transaction.phase == Phase.OPEN
+            self._carry_out(transaction, state, is_failed=False, can_tell=can_tell, is_early=True)
 
     def _carry_out(
-        self, session: Session, state: SessionState, *, is_failed: bool, can_tell: bool, is_early: bool = False
+        self, transaction: Transaction, state: SessionState, *, is_failed: bool, can_tell: bool, is_early: bool = False
     ) -> str | None:
         """Do what the request asks for, and return the ``Set-Cookie`` value to send now, if any."""
         if state.is_lost:
@@ -259,7 +262,7 @@ class SessionManager:
         try:
             is_alive = self._committer.carry_out(action, state, now=now)
         except StoreUnavailable as failure:
-            session._failure = failure
+            transaction.failure = failure
             raise
         if not is_alive:
             return None

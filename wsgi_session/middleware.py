@@ -14,9 +14,10 @@ from .lifetime import Lifetime
 from .manager import Outcome, SessionManager
 from .options import checks_options
 from .registry import SessionRegistry
-from .session import Phase, Session
+from .session import Session, transaction_of
 from .stores.base import Store
 from .stores.memory import MemoryStore
+from .transaction import Phase
 from .wrapper import Wrapper
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class SessionMiddleware(Wrapper):
         if self._environ_key in environ or self._house_key in environ:
             former = environ.get(self._house_key)
             # A middleware that repeats a request calls again with the same environ: that session has ended.
-            if not isinstance(former, Session) or former._phase != Phase.CLOSED:
+            if not isinstance(former, Session) or transaction_of(former).phase != Phase.CLOSED:
                 raise ConfigError(
                     f"environ[{self._environ_key!r}] is taken by another middleware. "
                     "Give one of them another environ_key."
@@ -206,6 +207,7 @@ class _Response:
     ) -> None:
         self._manager = manager
         self._session = session
+        self._transaction = transaction_of(session)
         self._environ = environ
         self._server_start = server_start
 
@@ -284,20 +286,20 @@ class _Response:
 
     def _commit_head(self, *, is_over: bool = False) -> None:
         """Commit, then let the head leave: the browser is told of nothing that the store does not have."""
-        if not self._manager.pass_unused(self._session, is_over=is_over):
+        if not self._transaction.pass_unused(is_final=is_over):
             status = _status_code(self._status)
-            if status >= 500 and self._session._failure is not None:
-                raise self._session._failure
+            if status >= 500 and self._transaction.failure is not None:
+                raise self._transaction.failure
             self._outcome = self._commit(status, can_tell=True, is_over=is_over)
         self._is_sent = True
         self._forward()
 
     def _forward(self) -> None:
         headers = self._headers
-        if self._outcome is None and self._session._state is not None:
+        if self._outcome is None and self._transaction.state is not None:
             self._outcome = Outcome(self._session)  # first used between the head and this new one
         if self._outcome is None:
-            self._session._remember_head(headers)  # as an outcome would, which most requests need not make
+            self._transaction.remember_headers(headers)  # as an outcome would, which most requests need not make
         else:
             headers = self._outcome.apply(headers)
         exc_info, self._exc_info = self._exc_info, None
@@ -312,7 +314,8 @@ class _Response:
 
     def _commit_late(self, *, is_over: bool = False) -> None:
         """Commit what can be committed without a cookie: the head has left, or never will."""
-        if self._session._phase != Phase.CLOSED and not self._manager.pass_unused(self._session, is_over=is_over):
+        transaction = self._transaction
+        if transaction.phase != Phase.CLOSED and not transaction.pass_unused(is_final=is_over):
             status = None if self._is_failed else _status_code(self._status)
             self._commit(status, can_tell=False, is_over=is_over)
 
@@ -335,7 +338,7 @@ class _Response:
             self._close_app()
         except Exception:
             logger.exception("The application's body failed to close, after %s.", type(error).__name__)
-        failure: BaseException | None = self._session._failure
+        failure: BaseException | None = self._transaction.failure
         if isinstance(error, StoreUnavailable | StoreConflict):
             failure = error
         outcome: Outcome | None = None

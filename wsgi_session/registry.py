@@ -11,7 +11,7 @@ from .errors import NotSupported
 from .events import Dispatcher, SessionRevoked
 from .lifetime import MAX_CLOCK_SKEW_S
 from .record import Record
-from .session import Session
+from .session import Session, transaction_of
 from .stores.base import Store, SupportsScan, SupportsSweep
 
 __all__ = ["SessionRegistry", "SessionSummary"]
@@ -119,10 +119,11 @@ class SessionRegistry:
 
         .. versionadded:: 1.0
         """
-        spared = session._ids()
+        transaction = transaction_of(session)
+        spared = transaction.ids()
 
         def is_meant(summary: SessionSummary) -> object:
-            if summary.id in spared or summary.id in session._ids():  # it may rotate while this runs
+            if summary.id in spared or summary.id in transaction.ids():  # it may rotate while this runs
                 return False
             return predicate is None or predicate(summary)
 

@@ -1,52 +1,25 @@
-"""The session as an application sees it: loaded on first use, every change tracked. No I/O of its own."""
+"""The session as an application sees it: verbs over the one :class:`Transaction` of its request."""
 
-import threading
 from collections.abc import Callable, ItemsView, Iterator, KeysView, MutableMapping, ValuesView
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Final, NamedTuple, NoReturn, Self, TypeVar, overload
+from typing import Any, Final, NoReturn, Self, TypeVar, overload
 
 from .changes import Changes
 from .codec import convert, copied
-from .errors import HeadersSent, SessionError, StoreUnavailable
-from .events import Dispatcher, SessionLoaded
-from .headers import HeadEdit, Headers, is_never_shared
 from .path import ABSENT, Key, find, path_of
 from .record import Record
 from .state import SessionState
 from .token import derive_secret, make_token, store_key
+from .transaction import Phase, Transaction, too_late
 
-__all__ = ["Phase", "Session", "SessionHost"]
+__all__ = ["Session", "transaction_of"]
 
 T = TypeVar("T")
 
 _LONGEST_S: Final = timedelta.max // timedelta(seconds=1)
 
 _NO_DEFAULT: Final[Any] = object()
-
-
-class Phase:
-    """How far the response is. No ``Enum``: before Python 3.12, a look at a member of one takes as long as a call."""
-
-    OPEN: Final = 0
-    """Nothing has left: everything can still be done and told."""
-    SENT: Final = 1
-    """The head has left: data of an existing session can still be saved, but no cookie can be told."""
-    CLOSED: Final = 2
-    """All is committed: nothing can be changed any more."""
-
-
-class SessionHost(NamedTuple):
-    """What a session asks of the manager that opened it."""
-
-    find: Callable[[str], SessionState]
-    """Returns the state of the session that a ``Cookie`` request header names, or of a new one."""
-    save: Callable[["Session"], None]
-    """Commits what can be committed now."""
-    clock: Callable[[], float]
-    """Returns the time in Unix seconds."""
-    events: Dispatcher
-    """Told what happens."""
 
 
 class Session(MutableMapping[str, Any]):
@@ -62,22 +35,11 @@ class Session(MutableMapping[str, Any]):
     .. versionadded:: 1.0
     """
 
-    # Defaults on the class: a request that does not use its session pays for none of them.
-    _state: SessionState | None = None
-    _failure: StoreUnavailable | None = None
-    _is_loading = False
-    _phase: int = Phase.OPEN
-    _head: Headers | None = None
-    _is_rotation_requested = False
-    _head_edits: tuple[HeadEdit, ...] = ()
-
-    def __init__(self, host: SessionHost, cookie_header: str) -> None:
-        self._host = host
-        self._cookie_header = cookie_header
-        self._lock = threading.RLock()
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     def __repr__(self) -> str:
-        state = self._state
+        state = self._transaction.state
         if state is None:
             return "<Session unused>"
         words = ["new" if state.stored is None else "loaded"]
@@ -102,33 +64,33 @@ class Session(MutableMapping[str, Any]):
     # --- the mapping -------------------------------------------------------------------------------------------------
 
     def __getitem__(self, key: str) -> Any:
-        with self._lock:
-            return self._use().changes.read(key)
+        with self._transaction.lock:
+            return self._transaction.use().changes.read(key)
 
     def __setitem__(self, key: str, value: Any) -> None:
         """Store *value* under *key*. Raises ``EncodeError`` right here for a value that cannot be stored."""
-        with self._lock:
-            self._changes().assign(key, value)
+        with self._transaction.lock:
+            self._transaction.changes().assign(key, value)
 
     def __delitem__(self, key: str) -> None:
-        with self._lock:
+        with self._transaction.lock:
             self._changes_of(key).remove(key)
 
     def __contains__(self, key: object) -> bool:
-        with self._lock:
-            return key in self._use().changes.data
+        with self._transaction.lock:
+            return key in self._transaction.use().changes.data
 
     def __len__(self) -> int:
-        with self._lock:
-            return len(self._use().changes.data)
+        with self._transaction.lock:
+            return len(self._transaction.use().changes.data)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
 
     def keys(self) -> KeysView[str]:
         """Return the keys as they are now."""
-        with self._lock:
-            return dict.fromkeys(self._use().changes.data).keys()
+        with self._transaction.lock:
+            return dict.fromkeys(self._transaction.use().changes.data).keys()
 
     def values(self) -> ValuesView[Any]:
         """Return the live values of the keys that there are now."""
@@ -164,8 +126,8 @@ class Session(MutableMapping[str, Any]):
         Raises:
             TypeError: A path leads through something that is no dict.
         """
-        with self._lock:
-            changes = self._use().changes
+        with self._transaction.lock:
+            changes = self._transaction.use().changes
             if key in changes.data:
                 return changes.read(key) if type is None else convert(changes.data[key], type, default)
             if not isinstance(key, tuple):
@@ -186,8 +148,8 @@ class Session(MutableMapping[str, Any]):
         if len(path) == 1:
             self[path[0]] = value
             return
-        with self._lock:
-            self._changes().assign_at(path, value)
+        with self._transaction.lock:
+            self._transaction.changes().assign_at(path, value)
 
     def remove(self, key: Key) -> None:
         """Remove *key*; no error when it is absent.
@@ -198,43 +160,43 @@ class Session(MutableMapping[str, Any]):
         if len(path) == 1:
             self.pop(path[0], None)
             return
-        with self._lock:
-            if find(self._use().changes.data, path) is not ABSENT:
-                self._changes().remove_at(path)
+        with self._transaction.lock:
+            if find(self._transaction.use().changes.data, path) is not ABSENT:
+                self._transaction.changes().remove_at(path)
 
     def pop(self, key: str, default: Any = _NO_DEFAULT) -> Any:
         """Remove *key* and return its value, or *default*. Raises ``KeyError`` when it is absent without one."""
-        with self._lock:
-            if key in self._use().changes.data:
-                return self._changes().remove(key)
+        with self._transaction.lock:
+            if key in self._transaction.use().changes.data:
+                return self._transaction.changes().remove(key)
         if default is _NO_DEFAULT:
             raise KeyError(key)
         return default
 
     def popitem(self) -> tuple[str, Any]:
         """Remove the newest key and return it with its value. Raises ``KeyError`` when the session is empty."""
-        with self._lock:
-            data = self._use().changes.data
+        with self._transaction.lock:
+            data = self._transaction.use().changes.data
             if not data:
                 raise KeyError("the session is empty")
             key = next(reversed(data))
-            return key, self._changes().remove(key)
+            return key, self._transaction.changes().remove(key)
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         """Return the live value of *key*, stored as *default* first if it is absent.
 
         If another request stores the key meanwhile, its value stays, with what this request changes inside of it.
         """
-        with self._lock:
-            if key not in self._use().changes.data:
-                self._changes().set_default(key, default)
-            return self._use().changes.read(key)
+        with self._transaction.lock:
+            if key not in self._transaction.use().changes.data:
+                self._transaction.changes().set_default(key, default)
+            return self._transaction.use().changes.read(key)
 
     def update(self, other: Any = (), /, **values: Any) -> None:
         """Store every key and value of *other*, a mapping or pairs, and of the keywords."""
-        with self._lock:
+        with self._transaction.lock:
             if new := dict(other, **values):
-                changes = self._changes()
+                changes = self._transaction.changes()
                 for key, value in new.items():
                     changes.assign(key, value)
 
@@ -247,10 +209,10 @@ class Session(MutableMapping[str, Any]):
 
         A session that reads empty is left as it is. This is no logout: see :meth:`destroy`.
         """
-        with self._lock:
-            changes = self._use().changes
+        with self._transaction.lock:
+            changes = self._transaction.use().changes
             if changes.data or changes.is_dirty:
-                self._changes().clear()
+                self._transaction.changes().clear()
 
     # --- exact under conflict ----------------------------------------------------------------------------------------
 
@@ -271,8 +233,8 @@ class Session(MutableMapping[str, Any]):
         def add(value: Any) -> Any:
             return _number(by) if value is ABSENT else _number(value) + by
 
-        with self._lock:
-            return self._changes().operate(key, add)
+        with self._transaction.lock:
+            return self._transaction.changes().operate(key, add)
 
     def append(self, key: Key, item: Any) -> None:
         """Append *item* to the list under *key*, absent counting as an empty list.
@@ -286,8 +248,8 @@ class Session(MutableMapping[str, Any]):
         Raises:
             TypeError: The value is no list, or a path leads through something that is no dict.
         """
-        with self._lock:
-            self._changes().append(key, item)
+        with self._transaction.lock:
+            self._transaction.changes().append(key, item)
 
     def apply(self, key: Key, function: Callable[[Any], Any], default: Any = None) -> Any:
         """Replace the value of *key*, or *default* where it is absent, by ``function(value)`` and return that.
@@ -305,8 +267,9 @@ class Session(MutableMapping[str, Any]):
         Raises:
             TypeError: A path leads through something that is no dict.
         """
-        with self._lock:
-            return self._changes().operate(key, lambda value: function(copied(default) if value is ABSENT else value))
+        with self._transaction.lock:
+            changes = self._transaction.changes()
+            return changes.operate(key, lambda value: function(copied(default) if value is ABSENT else value))
 
     # --- the life of the session -------------------------------------------------------------------------------------
 
@@ -316,34 +279,36 @@ class Session(MutableMapping[str, Any]):
         Done even if the application then fails. What is stored afterwards begins a new session under a new id. If
         another request ended the session meanwhile, or gave it another id, the browser forgets its cookie all the same.
         """
-        with self._lock:
-            if self._phase == Phase.CLOSED:
-                raise _too_late("destroy()")
+        transaction = self._transaction
+        with transaction.lock:
+            if transaction.phase == Phase.CLOSED:
+                raise too_late("destroy()")
             # Read, or nobody could tell later whether another request ended it meanwhile, or there never was one.
-            state = self._use()
-            self._check_store()
+            state = transaction.use()
+            transaction.check_store()
             ended = state.ended if state.stored is None else state.stored.key
             # What comes after begins from nothing, but still remembers what is to be deleted and told.
-            self._state = SessionState(state.changes.renewed(), ended=ended, owed=state.owed)
+            transaction.state = SessionState(state.changes.renewed(), ended=ended, owed=state.owed)
 
     def rotate(self) -> None:
         """Give the session a fresh id with this response and keep its data; the old id is dead.
 
         Call it after login and after every change of role, against session fixation. Several calls are one rotation.
         """
-        with self._lock:
-            state = self._use()
-            self._check_store()
-            if self._phase != Phase.OPEN:
-                raise _too_late("rotate()")
-            self._is_rotation_requested = True
+        transaction = self._transaction
+        with transaction.lock:
+            state = transaction.use()
+            transaction.check_store()
+            if transaction.phase != Phase.OPEN:
+                raise too_late("rotate()")
+            transaction.rotation_requested = True
             if state.stored is not None and not state.is_rotation_due:
                 state.is_rotation_due = True
                 state.new_token = make_token()
 
     def rotation_requested(self) -> bool:
         """Return whether :meth:`rotate` was called in this request. Reads nothing."""
-        return self._is_rotation_requested
+        return self._transaction.rotation_requested
 
     def save(self) -> None:
         """Commit now, before a long stream or a slow call, what would otherwise be committed at the response headers.
@@ -363,17 +328,18 @@ class Session(MutableMapping[str, Any]):
             StoreUnavailable: The store did not answer.
             StoreConflict: Other requests were faster, for two seconds.
         """
-        with self._lock:
-            if self._phase == Phase.CLOSED:
-                raise _too_late("save()")
-            state = self._state
-            if self._phase == Phase.SENT and state is not None:
+        transaction = self._transaction
+        with transaction.lock:
+            if transaction.phase == Phase.CLOSED:
+                raise too_late("save()")
+            state = transaction.state
+            if transaction.phase == Phase.SENT and state is not None:
                 # An error page left without the new id, and under the old one nothing may be stored any more.
                 if state.is_rotation_due:
-                    raise _too_late("save() after rotate()")
+                    raise too_late("save() after rotate()")
                 if state.stored is None and (state.changes.data or state.is_derived):
-                    raise _too_late("the first save() of a new session")
-            self._host.save(self)
+                    raise too_late("the first save() of a new session")
+            transaction.backend.save(transaction)
 
     def derive(self, purpose: str) -> bytes:
         """Return 32 secret bytes for *purpose* that change exactly when the id changes; for paired middleware.
@@ -382,10 +348,11 @@ class Session(MutableMapping[str, Any]):
         it is already that of the id which the response will carry. Asking makes a session that is not stored yet be
         stored, and never makes a stored one dirty.
         """
-        with self._lock:
-            state = self._use()
+        transaction = self._transaction
+        with transaction.lock:
+            state = transaction.use()
             if state.stored is None:
-                self._check_writable(state)
+                transaction.check_writable(state)
             state.is_derived = True
             return derive_secret(state.token, purpose)
 
@@ -398,8 +365,8 @@ class Session(MutableMapping[str, Any]):
         After :meth:`rotate` it is already that of the id which the response will carry, while the store still has the
         old one: to end a user's other sessions use ``SessionRegistry.revoke_others``, which knows both.
         """
-        with self._lock:
-            state = self._use()
+        with self._transaction.lock:
+            state = self._transaction.use()
             if state.stored is None and not state.changes.data and not state.is_derived:
                 return None
             return store_key(state.token)
@@ -407,19 +374,19 @@ class Session(MutableMapping[str, Any]):
     @property
     def is_new(self) -> bool:
         """Whether nothing of this session is stored yet."""
-        with self._lock:
-            return self._use().stored is None
+        with self._transaction.lock:
+            return self._transaction.use().stored is None
 
     @property
     def is_loaded(self) -> bool:
         """Whether this request used the session. Reads nothing."""
-        return self._state is not None
+        return self._transaction.state is not None
 
     @property
     def is_dirty(self) -> bool:
         """Whether there is something to store. Reads nothing."""
-        with self._lock:
-            return self._state is not None and self._state.changes.is_dirty
+        with self._transaction.lock:
+            return self._transaction.state is not None and self._transaction.state.changes.is_dirty
 
     @property
     def created_at(self) -> float | None:
@@ -446,98 +413,24 @@ class Session(MutableMapping[str, Any]):
         """How long until :attr:`expires_at`; ``None`` while the session is new."""
         if (end := self.expires_at) is None:
             return None
-        return timedelta(seconds=min(end - self._host.clock(), _LONGEST_S))
+        return timedelta(seconds=min(end - self._transaction.backend.clock(), _LONGEST_S))
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    def _use(self) -> SessionState:
-        """Return the state, found on the first call. Everything that depends on the session passes through here."""
-        if self._state is None:
-            self._check_store()
-            if self._head is not None and not is_never_shared(self._head):
-                raise HeadersSent(
-                    "the session is used for the first time after the response head has left without Vary: Cookie, "
-                    "so a cache could hand this page to somebody else. Use the session before the first chunk."
-                )
-            if self._is_loading:
-                raise SessionError("an event handler used the session that is being loaded just now")
-            self._is_loading = True
-            try:
-                self._state = self._host.find(self._cookie_header)
-            except StoreUnavailable as failure:
-                self._failure = failure
-                raise
-            finally:
-                self._is_loading = False
-            if self._state.stored is not None:
-                self._host.events.emit(SessionLoaded, id=self._state.stored.key)
-        return self._state
-
-    @property
-    def _is_settled(self) -> bool:
-        """Whether the store has the session under the id that :meth:`derive` speaks of. Reads nothing."""
-        state = self._state
-        return state is not None and state.stored is not None and not (state.is_lost or state.is_rotation_due)
-
-    def _ids(self) -> frozenset[str]:
-        """Return the id under which the store has the session, and the one that the response will carry."""
-        with self._lock:
-            state = self._use()
-            coming = store_key(state.token)
-            return frozenset((coming,) if state.stored is None else (state.stored.key, coming))
-
-    def _edit_head(self, edit: HeadEdit) -> None:
-        """Let paired middleware's *edit* change the headers after the commit, once it is clear what the id is.
-
-        Only if the session was used, and once however often it is asked for; again on the headers of a restarted
-        response.
-        """
-        with self._lock:
-            if edit not in self._head_edits:
-                self._head_edits += (edit,)
-
-    def _remember_head(self, headers: Headers) -> None:
-        """Remember with which headers the response leaves: they decide whether a first use may still follow."""
-        # A copy, since the list is the application's; anything else is for the server to judge.
-        self._head = headers.copy() if isinstance(headers, list) else headers
-
-    def _forget_failure(self) -> None:
-        """Forget that the store did not answer paired middleware: the application meets it itself, if it has to."""
-        with self._lock:
-            self._failure = None
-
-    def _check_store(self) -> None:
-        # One time-out is enough: a store that failed in this request is not asked again.
-        if self._failure is not None:
-            raise StoreUnavailable("the session store did not answer earlier in this request") from self._failure
-
-    def _changes(self) -> Changes:
-        """Return the changes, after a check that one more can still be carried out."""
-        state = self._use()
-        self._check_writable(state)
-        return state.changes
-
     def _changes_of(self, key: str) -> Changes:
-        """Like :meth:`_changes`, but an absent *key* is a ``KeyError`` at any time."""
-        if key not in self._use().changes.data:
+        """Like :meth:`Transaction.changes`, but an absent *key* is a ``KeyError`` at any time."""
+        if key not in self._transaction.use().changes.data:
             raise KeyError(key)
-        return self._changes()
-
-    def _check_writable(self, state: SessionState) -> None:
-        self._check_store()
-        if self._phase == Phase.CLOSED:
-            raise _too_late("this change")
-        if self._phase == Phase.SENT and state.stored is None:
-            raise _too_late("the first write of a new session")
+        return self._transaction.changes()
 
     def _snapshot(self) -> dict[str, Any]:
-        with self._lock:
-            changes = self._use().changes
+        with self._transaction.lock:
+            changes = self._transaction.use().changes
             return {key: changes.read(key) for key in changes.data}
 
     def _record(self) -> Record | None:
-        with self._lock:
-            stored = self._use().stored
+        with self._transaction.lock:
+            stored = self._transaction.use().stored
             return None if stored is None else stored.record
 
 
@@ -547,8 +440,6 @@ def _number(value: Any) -> Any:
     return value
 
 
-def _too_late(what: str) -> HeadersSent:
-    return HeadersSent(
-        f"{what} came after the response head has left, so the browser could not be told and it would be lost. "
-        "Do it before the first chunk of the body."
-    )
+def transaction_of(session: Session) -> Transaction:
+    """Return what the manager and paired middleware steer of *session*: the one door behind it."""
+    return session._transaction

@@ -19,6 +19,7 @@ from visitor import Visit, Visitor, visitor_of
 
 from wsgi_session import Cookie, Event, Lifetime, Session, SessionManager, SessionMiddleware
 from wsgi_session.errors import EncodeError, SessionError, StoreUnavailable
+from wsgi_session.session import transaction_of
 from wsgi_session.stores import SQLiteStore, Store, store_from_url
 from wsgi_session.testing import FakeClock
 from wsgi_session.token import TokenSigner
@@ -392,11 +393,11 @@ def broad_scenario(store: Store, clock: FakeClock) -> tuple[list[str], set[str]]
     manager = SessionManager(spy, secret=SECRET, clock=clock)
     session = manager.open(cookie(client.jar[NAME]))
     session["private"] = VALUE
-    told += map(repr, [session, session._state])
+    told += map(repr, [session, transaction_of(session).state])
     session.rotate()
-    told += map(repr, [session, session._state, manager.commit(session, status=200), manager])
+    told += map(repr, [session, transaction_of(session).state, manager.commit(session, status=200), manager])
     session.destroy()
-    told += map(repr, [session, session._state])
+    told += map(repr, [session, transaction_of(session).state])
     signer = TokenSigner([SECRET, OTHER_SECRET], purpose=NAME)
     value = signer.sign(make_token())
     private.add(value)

@@ -10,7 +10,7 @@ from ..events import CsrfReason, CsrfRejected
 from ..headers import Headers, add_vary, keep_unshared, keep_unstored, replace_cookie
 from ..middleware import COOKIE_NAMES, get_session
 from ..options import checks_options
-from ..session import Session
+from ..session import Session, transaction_of
 from ..wrapper import Wrapper
 from .exempt import Exemptions
 from .form import peek_field
@@ -121,7 +121,8 @@ class CSRFMiddleware(Wrapper):
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Serve one request, or refuse it."""
         session = self._pair(environ)
-        was_used = session.is_loaded or session._failure is not None
+        transaction = transaction_of(session)
+        was_used = session.is_loaded or transaction.failure is not None
         try:
             reason = self._objection(environ, session)
         except StoreUnavailable:
@@ -129,10 +130,10 @@ class CSRFMiddleware(Wrapper):
                 raise
             reason = None
             if not was_used:
-                session._forget_failure()
+                transaction.forget_failure()
         if reason is not None:
             handle = session.id if session.is_loaded else None
-            session._host.events.emit(CsrfRejected, id=handle, reason=reason)
+            transaction.backend.events.emit(CsrfRejected, id=handle, reason=reason)
             if not self._is_report:
                 return self._on_reject(environ, _sealed(start_response), reason)
         return self.app(environ, start_response)
@@ -153,7 +154,7 @@ class CSRFMiddleware(Wrapper):
                     f"cookie has the name of the session's cookie, {wire_name!r}, which it would replace. Give it "
                     "another one: Cookie(name='csrf', httponly=False)."
                 )
-            session._edit_head(_CookieEdit(session, self._cookie, environ.get("HTTP_COOKIE", "")))
+            transaction_of(session).edit_headers(_CookieEdit(session, self._cookie, environ.get("HTTP_COOKIE", "")))
         environ[_PAIR + self._environ_key] = session, self._field_name
         return session
 
@@ -215,12 +216,13 @@ def csrf_token(environ: "WSGIEnvironment", environ_key: str = "session") -> str:
     .. versionadded:: 1.0
     """
     session, _ = _paired(environ, environ_key)
-    if session._head is not None and keep_unshared(session._head) != session._head:
+    transaction = transaction_of(session)
+    if transaction.headers is not None and keep_unshared(transaction.headers) != transaction.headers:
         raise HeadersSent(
             "a CSRF token is asked for after the response head has left without Cache-Control: private or no-store, so "
             "a cache could hand this page to somebody else. Ask before the first chunk."
         )
-    session._edit_head(keep_unshared)
+    transaction.edit_headers(keep_unshared)
     return make_masked_token(session.derive("csrf"))
 
 
@@ -255,7 +257,7 @@ class _CookieEdit:
     cookie_header: str
 
     def __call__(self, headers: Headers) -> Headers:
-        if not self.session._is_settled:
+        if not transaction_of(self.session).is_settled:
             return headers
         secret = self.session.derive("csrf")
         if any(is_token_of(secret, text) for text in self.cookie.read(self.cookie_header)):
