@@ -25,7 +25,7 @@ from .stores.base import Store
 from .stores.guarded import GuardedStore
 from .stores.url import DEFAULT_STORE_URL, store_from_url
 from .token import TokenSigner
-from .transaction import Phase, Transaction
+from .transaction import Transaction
 
 __all__ = ["Outcome", "SessionManager"]
 
@@ -204,12 +204,11 @@ class SessionManager:
                         set_cookie = self._carry_out(transaction, state, is_failed=is_failed, can_tell=can_tell)
                     elif can_tell:
                         set_cookie = self._pending_cookie(state)
-                # Phases only move forward, and under the lock: another thread's change is stored, or refused.
-                if transaction.phase == Phase.OPEN:
-                    transaction.phase = Phase.SENT
+                # Under the lock, so another thread's change is stored, or refused; and never taken back.
+                transaction.headers_sent = True
             finally:
                 if is_over:
-                    transaction.phase = Phase.CLOSED
+                    transaction.headers_sent = transaction.is_closed = True
         if set_cookie is not None and not is_https:
             self._warn_of_http()
         return Outcome(session, set_cookie, self.cookie.wire_name)
@@ -219,7 +218,7 @@ class SessionManager:
         transaction.check_store()
         state = transaction.state
         if state is not None:
-            can_tell = transaction.phase == Phase.OPEN
+            can_tell = not transaction.headers_sent
             self._carry_out(transaction, state, is_failed=False, can_tell=can_tell, is_early=True)
 
     def _carry_out(

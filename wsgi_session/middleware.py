@@ -17,7 +17,6 @@ from .registry import SessionRegistry
 from .session import Session, transaction_of
 from .stores.base import Store
 from .stores.memory import MemoryStore
-from .transaction import Phase
 from .wrapper import Wrapper
 
 if TYPE_CHECKING:
@@ -138,7 +137,7 @@ class SessionMiddleware(Wrapper):
         if self._environ_key in environ or self._house_key in environ:
             former = environ.get(self._house_key)
             # A middleware that repeats a request calls again with the same environ: that session has ended.
-            if not isinstance(former, Session) or transaction_of(former).phase != Phase.CLOSED:
+            if not isinstance(former, Session) or not transaction_of(former).is_closed:
                 raise ConfigError(
                     f"environ[{self._environ_key!r}] is taken by another middleware. "
                     "Give one of them another environ_key."
@@ -315,7 +314,7 @@ class _Response:
     def _commit_late(self, *, is_over: bool = False) -> None:
         """Commit what can be committed without a cookie: the head has left, or never will."""
         transaction = self._transaction
-        if transaction.phase != Phase.CLOSED and not transaction.pass_unused(is_final=is_over):
+        if not (transaction.is_closed or transaction.pass_unused(is_final=is_over)):
             status = None if self._is_failed else _status_code(self._status)
             self._commit(status, can_tell=False, is_over=is_over)
 

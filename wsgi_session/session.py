@@ -11,7 +11,7 @@ from .path import ABSENT, Key, find, path_of
 from .record import Record
 from .state import SessionState
 from .token import derive_secret, make_token, store_key
-from .transaction import Phase, Transaction, too_late
+from .transaction import Transaction, too_late
 
 __all__ = ["Session", "transaction_of"]
 
@@ -281,7 +281,7 @@ class Session(MutableMapping[str, Any]):
         """
         transaction = self._transaction
         with transaction.lock:
-            if transaction.phase == Phase.CLOSED:
+            if transaction.is_closed:
                 raise too_late("destroy()")
             # Read, or nobody could tell later whether another request ended it meanwhile, or there never was one.
             state = transaction.use()
@@ -299,7 +299,7 @@ class Session(MutableMapping[str, Any]):
         with transaction.lock:
             state = transaction.use()
             transaction.check_store()
-            if transaction.phase != Phase.OPEN:
+            if transaction.headers_sent:
                 raise too_late("rotate()")
             transaction.rotation_requested = True
             if state.stored is not None and not state.is_rotation_due:
@@ -330,10 +330,10 @@ class Session(MutableMapping[str, Any]):
         """
         transaction = self._transaction
         with transaction.lock:
-            if transaction.phase == Phase.CLOSED:
+            if transaction.is_closed:
                 raise too_late("save()")
             state = transaction.state
-            if transaction.phase == Phase.SENT and state is not None:
+            if transaction.headers_sent and state is not None:
                 # An error page left without the new id, and under the old one nothing may be stored any more.
                 if state.is_rotation_due:
                     raise too_late("save() after rotate()")

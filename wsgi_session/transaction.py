@@ -10,18 +10,7 @@ from .headers import HeaderEdit, Headers, is_never_shared
 from .state import SessionState
 from .token import store_key
 
-__all__ = ["Backend", "Phase", "Transaction", "too_late"]
-
-
-class Phase:
-    """How far the response is. No ``Enum``: before Python 3.12, a look at a member of one takes as long as a call."""
-
-    OPEN = 0
-    """Nothing has left: everything can still be done and told."""
-    SENT = 1
-    """The head has left: data of an existing session can still be saved, but no cookie can be told."""
-    CLOSED = 2
-    """All is committed: nothing can be changed any more."""
+__all__ = ["Backend", "Transaction", "too_late"]
 
 
 class Backend(Protocol):
@@ -61,8 +50,12 @@ class Transaction:
         self.state: SessionState | None = None
         # None unless the store did not answer this request: it is not asked again then.
         self.failure: StoreUnavailable | None = None
-        self.phase = Phase.OPEN
-        # None until the response headers were sent, and for ever if none were.
+        # Whether it is too late to set a cookie: the headers were sent, or never will be. What an existing session
+        # holds can still be saved.
+        self.headers_sent = False
+        # Whether the last commit is over: nothing can be changed any more. Never without headers_sent.
+        self.is_closed = False
+        # None until the response headers were sent, and for good if none were.
         self.headers: Headers | None = None
         # Never None: what paired middleware adds to the response headers of a session that was used.
         self.header_edits: tuple[HeaderEdit, ...] = ()
@@ -103,9 +96,9 @@ class Transaction:
     def check_writable(self, state: SessionState) -> None:
         """Raise unless a change of *state* can still be stored."""
         self.check_store()
-        if self.phase == Phase.CLOSED:
+        if self.is_closed:
             raise too_late("this change")
-        if self.phase == Phase.SENT and state.stored is None:
+        if self.headers_sent and state.stored is None:
             raise too_late("the first write of a new session")
 
     def check_store(self) -> None:
@@ -151,10 +144,9 @@ class Transaction:
         with self.lock:
             if self.state is not None or self.failure is not None:
                 return False
+            self.headers_sent = True
             if is_final:
-                self.phase = Phase.CLOSED
-            elif self.phase == Phase.OPEN:
-                self.phase = Phase.SENT
+                self.is_closed = True
             return True
 
 
