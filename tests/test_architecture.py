@@ -23,7 +23,7 @@ FLOORS = """
 9  manager
 8  registry
 7  session  finder  committer  stores  stores/url
-6  stores/guarded  stores/memory  stores/sqlite
+6  mapping  stores/guarded  stores/memory  stores/sqlite
 6  stores/redis  stores/redis/store  stores/memcached  stores/memcached/store  stores/sql  stores/sql/store
 5  transaction  stores/redis/address  stores/redis/scripts
 4  state  stores/redis/engine
