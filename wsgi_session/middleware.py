@@ -188,19 +188,6 @@ class _Response:
     application's body.
     """
 
-    # Defaults on the class: most requests change few of them, and making a response is most of an unused one's cost.
-    _app_iter: Iterable[bytes] = ()
-    _chunks: Iterator[bytes] | None = None
-    _status: str | None = None
-    _headers: Headers = []  # noqa: RUF012  replaced, never changed
-    _exc_info: "ExcInfo | None" = None
-    _outcome: Outcome | None = None
-    _server_write: Callable[[bytes], object] = staticmethod(_write_too_late)
-    _is_sent = False
-    _is_started = False
-    _is_failed = False
-    _is_closed = False
-
     def __init__(
         self, manager: SessionManager, session: Session, environ: "WSGIEnvironment", server_start: "StartResponse"
     ) -> None:
@@ -209,6 +196,26 @@ class _Response:
         self._transaction = transaction_of(session)
         self._environ = environ
         self._server_start = server_start
+        # Empty until the application returns, and for good if it raises.
+        self._app_iter: Iterable[bytes] = ()
+        # None until the server asks for the first chunk.
+        self._chunks: Iterator[bytes] | None = None
+        # What the application gave to start_response(), the last time; None until it calls that.
+        self._status: str | None = None
+        self._headers: Headers = []
+        self._exc_info: ExcInfo | None = None
+        # None while the session is not used.
+        self._outcome: Outcome | None = None
+        # Whether the commit is done on which the headers depend, and they are for the server to send.
+        self._is_sent = False
+        # What the server returned for them; until then, only a response that a 503 replaced can call it.
+        self._server_write: Callable[[bytes], object] = _write_too_late
+        # Whether the server's start_response() accepted headers of the application.
+        self._is_started = False
+        # Whether the application raised, or its body did.
+        self._is_failed = False
+        # Whether the application's body is closed, which happens once.
+        self._is_closed = False
 
     def run(self, app: "WSGIApplication") -> Iterable[bytes]:
         """Call *app* and return what the server gets: the application's own body where nothing more can happen."""
