@@ -25,7 +25,7 @@ FLOORS = """
 7  session  finder  committer  stores  stores/url
 6  mapping  stores/guarded  stores/memory  stores/sqlite
 6  stores/redis  stores/redis/store  stores/memcached  stores/memcached/store  stores/sql  stores/sql/store
-5  transaction  stores/redis/address  stores/redis/scripts
+5  transaction  facts  stores/redis/address  stores/redis/scripts
 4  state  stores/redis/engine
 3  changes  stores/redis/node  csrf/options  stores/sql/database  stores/sql/schema
 2  operation  stores/base  stores/reporting  stores/packed  stores/redis/connections  stores/memcached/server

@@ -1,11 +1,29 @@
 """The decision table: every rule over every combination of facts, and the common cases by name."""
 
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from wsgi_session.plan import Facts, Plan, StoreAction, Tell, make_plan
+from wsgi_session.plan import Plan, StoreAction, Tell, make_plan
+
+
+class Facts(NamedTuple):
+    """All facts of ``wsgi_session.plan.Facts``, known beforehand."""
+
+    exists: bool
+    is_ended: bool
+    is_dirty: bool
+    has_content: bool
+    is_rotation_due: bool
+    is_unsent: bool
+    is_touch_due: bool
+    is_stale: bool
+    is_failed: bool
+    can_tell: bool
+    is_refresh_due: bool
+    owed: Tell
+
 
 FLAGS = [name for name in Facts._fields if name != "owed"]
 

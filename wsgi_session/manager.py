@@ -13,11 +13,12 @@ from .committer import Committer
 from .cookie import MAX_AGE_S, Cookie
 from .errors import ConfigError, StoreUnavailable
 from .events import Dispatcher, Event
+from .facts import CommitFacts
 from .finder import Finder
 from .headers import HeaderEdit, Headers, add_vary_cookie, has_cookie, replace_cookie
 from .lifetime import Lifetime
 from .options import checks_options
-from .plan import Facts, Tell, make_plan
+from .plan import Tell, make_plan
 from .registry import SessionRegistry
 from .session import Session, transaction_of
 from .state import SessionState
@@ -227,37 +228,17 @@ class SessionManager:
         """Do what the request asks for, and return the ``Set-Cookie`` value to send now, if any."""
         if state.is_lost:
             return None
-        now, stored = self._clock(), state.stored
-        is_dirty = is_touch_due = is_refresh_due = is_stale = False
-        has_content = bool(state.changes.data) or state.is_derived
-        if stored is not None:
-            # Asked only where it matters: the answer may cost an encoding, which may raise.
-            is_dirty = not is_failed and (state.is_repair_due or state.changes.is_dirty)
-            is_refresh_due = is_touch_due = self.lifetime.is_touch_due(seen_at=stored.record.seen_at, now=now)
-            if is_dirty and not is_touch_due:
-                is_refresh_due = self.lifetime.is_refresh_due(
-                    started_at=stored.record.started_at, seen_at=stored.record.seen_at, now=now
-                )
-            is_stale = stored.is_stale
-        is_asked = has_content if stored is None else is_dirty or is_touch_due or is_stale or state.is_rotation_due
-        if not is_asked and state.ended is None and state.owed is _TELL_NOTHING:
-            return None  # there is nothing to plan: most requests only look
-        action, tell = make_plan(
-            Facts(
-                exists=stored is not None,
-                is_ended=state.ended is not None,
-                is_dirty=is_dirty,
-                has_content=has_content,
-                is_rotation_due=state.is_rotation_due,
-                is_unsent=state.is_unsent,
-                is_touch_due=is_touch_due,
-                is_stale=is_stale,
-                is_failed=is_failed,
-                can_tell=can_tell,
-                is_refresh_due=is_refresh_due and self.cookie.persistent and self.cookie.rolling,
-                owed=_TELL_NOTHING if is_early else state.owed,
-            )
+        now = self._clock()
+        facts = CommitFacts(
+            state,
+            self.lifetime,
+            now=now,
+            is_rolling=self.cookie.persistent and self.cookie.rolling,
+            is_failed=is_failed,
+            can_tell=can_tell,
+            is_early=is_early,
         )
+        action, tell = make_plan(facts)
         try:
             is_alive = self._committer.carry_out(action, state, now=now)
         except StoreUnavailable as failure:

@@ -1,7 +1,7 @@
 """What this request's session asks of the store and of the browser: one pure decision table."""
 
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 __all__ = ["Facts", "Plan", "StoreAction", "Tell", "make_plan"]
 
@@ -36,33 +36,42 @@ class Plan(NamedTuple):
     tell: Tell
 
 
-class Facts(NamedTuple):
-    """What is known when the response head is about to leave."""
+class Facts(Protocol):
+    """What is known when the response headers are about to leave. A property may take some work, or fail."""
 
     exists: bool
     """A live record was loaded or stored before."""
     is_ended: bool
     """``destroy()`` was called on a stored session."""
-    is_dirty: bool
-    """The data changed."""
     has_content: bool
     """There is something worth a record: data, or a secret derived for paired middleware."""
     is_rotation_due: bool
     """``rotate()`` was called."""
     is_unsent: bool
     """The record is under an id that ``save()`` made, and whose cookie has not left yet."""
-    is_touch_due: bool
-    """The idle limit has not been moved for a while."""
     is_stale: bool
     """The cookie was signed with an older secret."""
     is_failed: bool
     """The application raised or answered 5xx."""
     can_tell: bool
     """The response head has not left, and will."""
-    is_refresh_due: bool
-    """The cookie's ``Max-Age`` follows activity, and has not done so for a while."""
     owed: Tell
     """What an earlier commit of this request, by ``save()``, left to be told."""
+
+    @property
+    def is_dirty(self) -> bool:
+        """The data changed. The answer may cost an encoding, which may raise."""
+        ...
+
+    @property
+    def is_touch_due(self) -> bool:
+        """The idle limit has not been moved for a while."""
+        ...
+
+    @property
+    def is_refresh_due(self) -> bool:
+        """The cookie's ``Max-Age`` follows activity, and has not done so for a while."""
+        ...
 
 
 # Made once: before Python 3.12, a look at a member of an enum takes as long as a call.
@@ -75,7 +84,7 @@ _SEND: Final = Tell.SEND
 
 
 def make_plan(facts: Facts) -> Plan:
-    """Return what *facts* ask for."""
+    """Return what *facts* ask for: most requests only look, and ask for nothing."""
     # No cookie can be told of a new id, and a failed request gets no new rights: then neither create nor rotate.
     can_begin = facts.can_tell and not facts.is_failed
     if facts.is_ended:
@@ -87,9 +96,10 @@ def make_plan(facts: Facts) -> Plan:
         if can_begin and facts.has_content:
             return _CREATE
         return Plan(StoreAction.NOTHING, facts.owed) if facts.can_tell else _NOTHING
-    is_written = facts.is_dirty and not facts.is_failed
     if facts.is_rotation_due and can_begin:
         return _ROTATE
+    # Asked last, only where it matters.
+    is_written = not facts.is_failed and facts.is_dirty
     # Whoever planted the old id must not get under it what was stored after rotate() (session fixation).
     if not facts.can_tell and (facts.is_unsent or (facts.is_rotation_due and is_written)):
         return _WITHDRAW

@@ -1,0 +1,69 @@
+"""What a plan is made from: the facts of one session at one commit, some worked out only when they are asked for."""
+
+from .lifetime import Lifetime
+from .plan import Tell
+from .state import SessionState
+
+__all__ = ["CommitFacts"]
+
+
+class CommitFacts:
+    """The :class:`~wsgi_session.plan.Facts` of *state* at the time *now*, in Unix seconds.
+
+    Args:
+        state: What is known of the session.
+        lifetime: When it ends.
+        now: The time of the commit, in Unix seconds.
+        is_rolling: Whether the cookie's ``Max-Age`` follows activity.
+        is_failed: Whether the application raised or answered 5xx.
+        can_tell: Whether the response headers are still to leave.
+        is_early: Whether this is ``save()``: what an earlier one left to be told waits on.
+    """
+
+    def __init__(
+        self,
+        state: SessionState,
+        lifetime: Lifetime,
+        *,
+        now: float,
+        is_rolling: bool,
+        is_failed: bool,
+        can_tell: bool,
+        is_early: bool,
+    ) -> None:
+        stored = state.stored
+        self._state = state
+        self._lifetime = lifetime
+        self._now = now
+        self._is_rolling = is_rolling
+        self.exists = stored is not None
+        self.is_ended = state.ended is not None
+        self.has_content = bool(state.changes.data) or state.is_derived
+        self.is_rotation_due = state.is_rotation_due
+        self.is_unsent = state.is_unsent
+        self.is_stale = stored is not None and stored.is_stale
+        self.is_failed = is_failed
+        self.can_tell = can_tell
+        self.owed = Tell.NOTHING if is_early else state.owed
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether the data changed, or a time in the future is to be put right."""
+        return self._state.is_repair_due or self._state.changes.is_dirty
+
+    @property
+    def is_touch_due(self) -> bool:
+        """Whether the idle limit has not been moved for a while."""
+        stored = self._state.stored
+        return stored is not None and self._lifetime.is_touch_due(seen_at=stored.record.seen_at, now=self._now)
+
+    @property
+    def is_refresh_due(self) -> bool:
+        """Whether the cookie's ``Max-Age`` follows activity, and has not done so for a while."""
+        stored = self._state.stored
+        if stored is None or not self._is_rolling:
+            return False
+        record = stored.record
+        return self.is_touch_due or self._lifetime.is_refresh_due(
+            started_at=record.started_at, seen_at=record.seen_at, now=self._now
+        )
