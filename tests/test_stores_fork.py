@@ -451,8 +451,8 @@ def test_two_threads_that_are_inside_and_fork_do_not_wait_for_each_other() -> No
     def fork_inside() -> bool:
         with gate:
             barrier.wait()
-            gate._before_fork()
-            gate._after_fork_in_parent()
+            gate.before_fork()
+            gate.after_fork_in_parent()
         return True
 
     assert at_once(fork_inside, fork_inside) == [True, True]
@@ -477,11 +477,11 @@ def test_a_fork_waits_for_those_inside_and_they_for_it() -> None:
         happened.append("left")
 
     def process_forks() -> None:
-        gate._before_fork()
+        gate.before_fork()
         with gate:  # what else runs before a fork may use a store
             happened.append("forked")
         time.sleep(0.01)
-        gate._after_fork_in_parent()
+        gate.after_fork_in_parent()
 
     def come_later() -> None:
         with gate:
@@ -508,15 +508,15 @@ def test_a_fork_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     gate = fork.ForkGate()
     gate._inside.append(-7)
 
-    gate._before_fork()
-    gate._after_fork_in_parent()
+    gate.before_fork()
+    gate.after_fork_in_parent()
     assert gate.is_torn is False
-    gate._before_fork()
-    gate._after_fork_in_child()
+    gate.before_fork()
+    gate.after_fork_in_child()
 
     assert gate.is_torn is True
-    gate._before_fork()
-    gate._after_fork_in_parent()
+    gate.before_fork()
+    gate.after_fork_in_parent()
     assert refuses(gate.__enter__)
 
 
@@ -535,8 +535,8 @@ def test_one_store_that_fails_before_a_fork_keeps_no_other_from_closing(caplog: 
     members = [Member(), Member()]
     for member in members:
         gate.add(member)
-    gate._before_fork()
-    gate._after_fork_in_child()
+    gate.before_fork()
+    gate.after_fork_in_child()
 
     assert closed == ["before", "before", "after", "after"]
     assert caplog.text.count("could not close its connections before a fork") == 2

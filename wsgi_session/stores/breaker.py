@@ -55,11 +55,12 @@ class Breaker:
         """
         return _Call(self)
 
-    def _begin(self) -> bool:
+    def begin(self) -> bool:
         """Return whether the call that begins is a trial."""
         return self._failures >= MAX_FAILURES and self._admit()
 
-    def _end(self, is_trial: bool, error: type[BaseException] | None) -> None:
+    def end(self, is_trial: bool, error: type[BaseException] | None) -> None:
+        """Count a call that ended with *error*, or ``None`` for none; *is_trial* is what :meth:`begin` returned."""
         try:
             if error is None:
                 if self._failures:
@@ -104,8 +105,8 @@ class _Call:
         """Whether what it raises says nothing of the server, whatever it is."""
 
     def __enter__(self) -> Self:
-        self._is_trial = self._breaker._begin()
+        self._is_trial = self._breaker.begin()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
-        self._breaker._end(self._is_trial, Exception if self.is_excused else kind)
+        self._breaker.end(self._is_trial, Exception if self.is_excused else kind)

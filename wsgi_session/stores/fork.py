@@ -97,7 +97,8 @@ class ForkGate:
                 time.sleep(_PAUSE_S)
             self._inside.append(me)
 
-    def _before_fork(self) -> None:
+    def before_fork(self) -> None:
+        """Wait until nobody is inside, and let every store close its idle connections."""
         me = threading.get_ident()
         self._forking.append(me)
         # One after the other: to close connections is a call of SQLite, too.
@@ -116,10 +117,12 @@ class ForkGate:
             except Exception:  # an application's own engine may call whatever listens to it
                 logger.exception("a store could not close its connections before a fork; the others go on.")
 
-    def _after_fork_in_parent(self) -> None:
+    def after_fork_in_parent(self) -> None:
+        """Let the others in again."""
         self._forking.remove(threading.get_ident())
 
-    def _after_fork_in_child(self) -> None:
+    def after_fork_in_child(self) -> None:
+        """Begin anew, or stay closed for ever if the thread that forked was inside."""
         is_inherited = not set(self._inside).isdisjoint(self._forking + self._given_up)
         self.is_torn = self.is_torn or is_inherited
         me = threading.get_ident()
@@ -138,7 +141,7 @@ gate: Final = ForkGate()
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
     os.register_at_fork(
-        before=gate._before_fork,
-        after_in_parent=gate._after_fork_in_parent,
-        after_in_child=gate._after_fork_in_child,
+        before=gate.before_fork,
+        after_in_parent=gate.after_fork_in_parent,
+        after_in_child=gate.after_fork_in_child,
     )

@@ -31,7 +31,7 @@ class Pooled:
         connection = self._borrowed()
         # The driver opens a connection again under the same object, so its socket tells whether it is the same.
         sock, since = self._rested.pop(id(connection), (None, 0.0))
-        if sock is None or sock is not connection._sock:
+        if sock is None or sock is not _socket_of(connection):
             return connection, None
         rested_s = time.monotonic() - since
         if since > self._all_ended_at and rested_s <= MAX_REST_S:
@@ -45,7 +45,7 @@ class Pooled:
 
     def give_back(self, connection: "Connection") -> None:
         """Take back a *connection* on which every answer has come."""
-        self._rested[id(connection)] = connection._sock, time.monotonic()
+        self._rested[id(connection)] = _socket_of(connection), time.monotonic()
         self.pool.release(connection)
 
     def drop(self, connection: "Connection") -> None:
@@ -136,3 +136,7 @@ def connections_of(driver: Driver, pool: "Pool") -> Pooled:
     """Return the connections of a *pool* that is ours alone."""
     # Who waits for a connection in a pool is told only by the pool that one came back.
     return Pooled(driver, pool) if hasattr(pool, "queue_class") else Kept(driver, pool)
+
+
+def _socket_of(connection: "Connection") -> object:
+    return connection._sock  # noqa: SLF001  neither driver has another name for it

@@ -47,9 +47,10 @@ def keep_alive(engine: sa.Engine) -> None:
 
     @sqlalchemy.event.listens_for(engine, "connect")
     def connect(connection: Any, _record: Any) -> None:
-        if connection._sock.family != getattr(socket, "AF_UNIX", None):
+        sock = connection._sock  # noqa: SLF001  PyMySQL has no other name for it
+        if sock.family != getattr(socket, "AF_UNIX", None):
             for option, value in keep_alive_options().items():
-                connection._sock.setsockopt(socket.IPPROTO_TCP, option, value)
+                sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _seems_alive(connection: sa.Connection, *, is_asked: bool) -> bool:
