@@ -31,7 +31,7 @@ FLOORS = """
 2  operation  stores/base  stores/reporting  stores/packed  stores/redis/connections  stores/memcached/server
 2  stores/sql/engine  stores/sql/statement  stores/sql/row  lifetime  cookie
 1  token  codec  record  merge  plan  headers  events  wrapper  clock  options
-1  stores/breaker  stores/redis/driver  stores/sql/command  stores/sql/rested
+1  stores/breaker  stores/redis/driver  stores/sql/command  stores/sql/rested  stores/sql/sqlite
 1  stores/fork  stores/redis/replies  stores/memcached/replies
 1  csrf/token  csrf/origin  csrf/exempt  csrf/form
 0  errors  moment  path  throttle  stores/options  stores/reasons  stores/resting  stores/sql/psycopg  stores/sql/cause

@@ -14,9 +14,10 @@ from ..breaker import Breaker
 from ..fork import gate, inherited
 from .cause import cause_of, kind_of
 from .command import Command, run
-from .engine import denied_file, engine_of, server_of
+from .engine import engine_of, server_of
 from .psycopg import preparing_only_if_direct
 from .rested import note_use, pass_over_dead
+from .sqlite import denied_file
 
 __all__ = ["Database"]
 

@@ -2,19 +2,16 @@
 
 import inspect
 import math
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import ConfigError
 from ..options import unknown_option
-from ..permissions import denied
 from ..resting import KEEP_ALIVE_INTERVAL_S, KEEP_ALIVE_PROBES, KEEP_ALIVE_S
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-__all__ = ["denied_file", "dialect_of", "engine_of", "require_sqlalchemy", "server_of", "url_of"]
+__all__ = ["dialect_of", "engine_of", "require_sqlalchemy", "server_of", "url_of"]
 
 # The databases that have an extra of this package, with its driver: for a URL that names none.
 _DRIVERS: Final = {
@@ -86,12 +83,6 @@ def server_of(url: "sa.URL") -> str:
     return f"the {url.get_backend_name()} server" + (f" {where}" if url.host else "")
 
 
-def denied_file(url: "sa.URL") -> str | None:
-    """Return why this process may not use the file of SQLite that *url* names, with the remedy, or ``None``."""
-    name = url.database if url.get_backend_name() == "sqlite" else None
-    return None if not name or name.startswith((":", "file:")) else denied(Path(name))
-
-
 def engine_of(given: object, timeout: float) -> "tuple[sa.Engine, bool]":
     """Return the engine, and whether it is ours."""
     import sqlalchemy as sa
@@ -147,7 +138,9 @@ def _new_engine(url: "sa.URL", timeout: float) -> "sa.Engine":
 
         keep_alive(engine)
     if backend == "sqlite":
-        _write_ahead(engine, timeout)
+        from .sqlite import write_ahead
+
+        write_ahead(engine, timeout)
     return engine
 
 
@@ -187,28 +180,6 @@ def _connect_args(url: "sa.URL", timeout: float) -> dict[str, Any]:
         case "sqlite", _:
             arguments = {"timeout": timeout}
     return {name: value for name, value in arguments.items() if name not in url.query}
-
-
-def _write_ahead(engine: "sa.Engine", timeout: float) -> None:
-    """Let SQLite keep a write-ahead log, and not wait for the disk at each write."""
-    import sqlalchemy.event
-
-    @sqlalchemy.event.listens_for(engine, "connect")
-    def prepare(connection: Any, _record: Any) -> None:
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-                if mode == "wal":  # with another journal, a power cut may damage the file
-                    connection.execute("PRAGMA synchronous = NORMAL")
-            except BaseException as error:
-                is_busy = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
-                if not is_busy or time.monotonic() >= deadline:
-                    connection.close()
-                    raise
-                time.sleep(0.01)  # SQLite does not always wait for others that open the file at this moment
-            else:
-                return
 
 
 def _missing(what: str, extra: str) -> ConfigError:
