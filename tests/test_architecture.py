@@ -35,7 +35,7 @@ FLOORS = """
 1  stores/fork  stores/redis/replies  stores/memcached/replies
 1  csrf/token  csrf/origin  csrf/exempt  csrf/form
 0  errors  moment  path  throttle  stores/options  stores/reasons  stores/resting  stores/sql/psycopg  stores/sql/cause
-0  stores/permissions
+0  stores/permissions  stores/sqlite_file
 """
 FLOOR_OF = {room: int(floor) for floor, *rooms in map(str.split, FLOORS.strip().splitlines()) for room in rooms}
 

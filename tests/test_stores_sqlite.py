@@ -24,8 +24,15 @@ import pytest
 from wsgi_session import CookieRejected, Event, Record, StoreFailed
 from wsgi_session.errors import ConfigError, StoreUnavailable
 from wsgi_session.events import Dispatcher
-from wsgi_session.stores import SQLiteStore, SQLStore, Store, SupportsScan, SupportsSweep, SupportsUserIndex
-from wsgi_session.stores import sqlite as sqlite_module
+from wsgi_session.stores import (
+    SQLiteStore,
+    SQLStore,
+    Store,
+    SupportsScan,
+    SupportsSweep,
+    SupportsUserIndex,
+    sqlite_file,
+)
 from wsgi_session.testing import FakeClock, StoreContract
 from wsgi_session.testing.together import at_once, in_processes
 
@@ -347,7 +354,7 @@ def test_a_file_that_is_removed_is_left(
     replaced: bool, path: Path, store: SQLiteStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All connections go over to the file that has the name now, also those in use: never two at the same time."""
-    monkeypatch.setattr(sqlite_module, "_CHECK_EVERY_S", 0.0)
+    monkeypatch.setattr(sqlite_file, "_CHECK_EVERY_S", 0.0)
     store.create("old", record_of(clock))
     with closing(SQLiteStore(path.with_name("other"), clock=clock)) as other:
         other.create("theirs", record_of(clock))
@@ -377,7 +384,7 @@ def test_a_connection_that_is_just_lent_survives_that_its_file_was_left(
     path: Path, store: SQLiteStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While one thread closes what is idle, another one may take a connection: it keeps that one, and nobody fails."""
-    monkeypatch.setattr(sqlite_module, "_CHECK_EVERY_S", 0.0)
+    monkeypatch.setattr(sqlite_file, "_CHECK_EVERY_S", 0.0)
     store.create("key", record_of(clock))
     pool, taken = store._idle, list[sqlite3.Connection]()
 

@@ -3,8 +3,6 @@
 import math
 import os
 import sqlite3
-import stat
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -23,6 +21,7 @@ from .base import EXPIRY_GRACE_S, live_record
 from .fork import gate, inherited
 from .permissions import denied, is_allowed
 from .reporting import StoreDispatcher
+from .sqlite_file import WatchedFile, make_file
 
 __all__ = ["SQLiteStore"]
 
@@ -33,9 +32,6 @@ SCHEMA_VERSION: Final = 1
 _POOL_SIZE: Final = 8
 _PAGE: Final = 500
 _KEY, _ROWID = 8, 9
-
-# How long a process may go on with a file that was removed. In seconds.
-_CHECK_EVERY_S: Final = 1.0
 
 # A create removes at most _SWEEP_BATCH expired rows, and only every _SWEEP_EVERY-th does: more than are created.
 _SWEEP_EVERY: Final = 16
@@ -110,8 +106,7 @@ class SQLiteStore:
         self._creates = 0
         self._pid = os.getpid()
         self._idle: deque[sqlite3.Connection] = deque()
-        self._file: tuple[int, int] | None = None
-        self._is_checked_until = 0.0
+        self._file = WatchedFile(self._path)
         gate.add(self)
 
     def __repr__(self) -> str:
@@ -294,8 +289,8 @@ class SQLiteStore:
     def _pool(self) -> deque[sqlite3.Connection]:
         """Return this process's idle connections to the file that has the name now."""
         self.after_fork()
-        if time.monotonic() >= self._is_checked_until:
-            self._leave_removed_file()
+        if time.monotonic() >= self._file.check_at:
+            self._file.check(self._leave_removed_file)
         return self._idle
 
     def _take(self, pool: deque[sqlite3.Connection]) -> sqlite3.Connection:
@@ -312,12 +307,8 @@ class SQLiteStore:
 
     def _leave_removed_file(self) -> None:
         """Close the connections to a file that is no more, or has another in its place: other processes use that."""
-        file = _identity(self._path)
-        if self._file not in (None, file):
-            former, self._idle = self._idle, deque()
-            _close_all(former)
-        self._file = file
-        self._is_checked_until = time.monotonic() + _CHECK_EVERY_S
+        former, self._idle = self._idle, deque()
+        _close_all(former)
 
     # --- the file ----------------------------------------------------------------------------------------------------
 
@@ -325,7 +316,7 @@ class SQLiteStore:
         """Open the file, made first if it is missing. Simultaneous first openings get in each other's way: retry."""
         deadline = time.monotonic() + self._timeout
         while True:
-            self._make_file()
+            make_file(self._path)
             # mode=rw: SQLite itself would make the file readable by everybody. check_same_thread=False: greenlets and
             # threads share the pool, but never a connection at the same time.
             connection = sqlite3.connect(
@@ -344,23 +335,8 @@ class SQLiteStore:
                     continue
                 raise
             connection.execute(f"PRAGMA busy_timeout = {round(self._timeout * 1000)}")
-            self._leave_removed_file()
+            self._file.check(self._leave_removed_file)
             return connection
-
-    def _make_file(self) -> None:
-        """Make the file if nothing has its name, 0600 whatever the umask; SQLite gives -wal and -shm the same mode."""
-        if os.path.lexists(self._path):
-            return  # a link that somebody else put there, too: SQLite makes no file where it leads
-        # Under another name: to close the file cancels all locks on it that other threads have by then
-        # (sqlite.org/howtocorrupt.html, section 2.2).
-        descriptor, name = tempfile.mkstemp(prefix=".wsgi-session-", dir=self._path.parent)
-        try:
-            os.close(descriptor)
-            Path(name).chmod(stat.S_IRUSR | stat.S_IWUSR)
-            with suppress(FileExistsError):
-                _give_name(name, self._path)
-        finally:
-            Path(name).unlink()
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         # A damaged text reads as another text; the driver would quote it in an error.
@@ -405,20 +381,6 @@ def _checked_path(path: str | os.PathLike[str]) -> Path:
     return file
 
 
-def _give_name(file: str, name: Path) -> None:
-    """Let *file* have *name*, too, and if it cannot, make an empty one.
-
-    Raises:
-        FileExistsError: Something has that name.
-    """
-    try:
-        os.link(file, name)
-    except FileExistsError:
-        raise
-    except (OSError, AttributeError):  # a file system, or a Python, without links
-        os.close(os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-
-
 def _close_all(pool: deque[sqlite3.Connection]) -> None:
     with suppress(IndexError):  # another thread may take one, even the last
         while True:
@@ -435,15 +397,6 @@ def _drop(connection: sqlite3.Connection) -> None:
 
 def _decoded(text: bytes) -> str:
     return text.decode("utf-8", "replace")
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from every other one, or ``None`` if there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _is_busy(error: BaseException | None) -> bool:
