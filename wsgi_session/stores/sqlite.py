@@ -21,7 +21,7 @@ from .base import EXPIRY_GRACE_S, live_record
 from .fork import gate, inherited
 from .permissions import denied, is_allowed
 from .reporting import StoreDispatcher
-from .sqlite_file import WatchedFile, make_file
+from .sqlite_file import WatchedFile
 
 __all__ = ["SQLiteStore"]
 
@@ -316,7 +316,8 @@ class SQLiteStore:
         """Open the file, made first if it is missing. Simultaneous first openings get in each other's way: retry."""
         deadline = time.monotonic() + self._timeout
         while True:
-            make_file(self._path)
+            self._file.make()
+            self._file.check(self._leave_removed_file)
             # mode=rw: SQLite itself would make the file readable by everybody. check_same_thread=False: greenlets and
             # threads share the pool, but never a connection at the same time.
             connection = sqlite3.connect(
@@ -335,7 +336,6 @@ class SQLiteStore:
                     continue
                 raise
             connection.execute(f"PRAGMA busy_timeout = {round(self._timeout * 1000)}")
-            self._file.check(self._leave_removed_file)
             return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:

@@ -16,20 +16,34 @@ _CHECK_EVERY_S: Final = 1.0
 
 
 class WatchedFile:
-    """Tells when another file has the name of the one that is open, or none has."""
+    """Tells when another file has the name of the one that is open, or none has.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The name of the file.
+        is_made: Whether :meth:`make` makes it.
+    """
+
+    def __init__(self, path: Path, *, is_made: bool = True) -> None:
         self._path = path
+        self._is_made = is_made
         self._identity: tuple[int, int] | None = None
+        self._is_empty = True
         self.check_at = 0.0
         """When to look again, as ``time.monotonic``: to look each time would cost as much as a tenth of a read."""
 
+    def make(self) -> None:
+        """Make the file if it is missing, see :func:`make_file`."""
+        if self._is_made:
+            make_file(self._path)
+
     def check(self, leave: Callable[[], None]) -> None:
         """Look which file has the name now; call *leave* if it was another one the last time."""
-        identity = _identity(self._path)
-        if self._identity not in (None, identity):
+        identity, is_empty = _look_at(self._path)
+        # A new one may have the number of the one that was removed before it was made.
+        is_new = self._identity != identity or (is_empty and not self._is_empty)
+        if self._identity is not None and is_new:
             leave()
-        self._identity = identity  # last: another thread must not take what is to be left
+        self._identity, self._is_empty = identity, is_empty  # last: nobody shall take what is to be left
         self.check_at = time.monotonic() + _CHECK_EVERY_S
 
 
@@ -63,10 +77,10 @@ def _give_name(file: str, name: Path) -> None:
         os.close(os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from every other one, or ``None`` if there is none."""
+def _look_at(path: Path) -> tuple[tuple[int, int] | None, bool]:
+    """Return what tells a file from every other one, or ``None`` if there is none, and whether it is empty."""
     try:
         status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
+    except (OSError, ValueError):  # a name with NUL
+        return None, True
+    return (status.st_dev, status.st_ino), status.st_size == 0

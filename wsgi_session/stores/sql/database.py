@@ -17,7 +17,7 @@ from .command import Command, run
 from .engine import engine_of, server_of
 from .psycopg import preparing_only_if_direct
 from .rested import note_use, pass_over_dead
-from .sqlite import denied_file
+from .sqlite import denied_file, is_moved, watched_file
 
 __all__ = ["Database"]
 
@@ -70,6 +70,7 @@ class Database:
         self._is_ready = False
         self._breaker = self._new_breaker()
         self._is_sqlite = self.dialect == "sqlite"
+        self._file = watched_file(self._engine.url)
         # No other engine keeps notes of its locks in the memory of the process.
         self._gate: AbstractContextManager[None] = gate if self._is_sqlite else _AS_IT_IS
         gate.add(self)
@@ -128,7 +129,7 @@ class Database:
 
     def _lend(self, work: Callable[[sa.Connection], Result]) -> Result:
         """Return what *work* returns for a connection; what the driver raises leaves as ``StoreUnavailable``."""
-        pool = self._engine.pool
+        pool = self._pool()
         is_lent = is_sent = had_rested = False
         lent_at = 0.0
         try:
@@ -137,9 +138,8 @@ class Database:
                 try:
                     had_rested = pass_over_dead(connection, is_own=self._is_own)
                     with self._on_loan(connection):
-                        if not self._is_ready:
-                            self._prepare(connection)
-                            self._is_ready = True
+                        if not (had_rested and self._is_ready):
+                            self._make_ready(connection, pool, is_new=not had_rested)
                         if self._is_torn:
                             gate.check()
                         is_sent = True
@@ -167,11 +167,34 @@ class Database:
                     self._drop_idle()  # the others were cut off together with it
                 is_cut_too = not is_first and time.monotonic() - lent_at < _SILENCE_S
                 if had_rested or is_cut_too:
-                    raise self._rested_dead(is_sent) from error
+                    raise self._rested_dead(is_sent and not is_moved(error)) from error
             raise self._failure(error) from error
         finally:
             if pool is not self._engine.pool and not self._is_torn:
                 pool.dispose()  # replaced just before the connection came back to it
+
+    def _pool(self) -> sa.Pool:
+        """Return the engine's pool; if there is another file now, a new one."""
+        if self._file is not None and time.monotonic() >= self._file.check_at:
+            with suppress(OSError, ValueError):  # SQLite says what is wrong
+                self._file.make()
+            self._file.check(self._leave_removed_file)
+        return self._engine.pool
+
+    def _make_ready(self, connection: sa.Connection, pool: sa.Pool, *, is_new: bool) -> None:
+        """Prepare the database, unless that was done; also another file than before, which *is_new* may have opened."""
+        if is_new and self._file is not None:
+            self._file.check(self._leave_removed_file)
+        # Of an engine of the application's each one may be new: to ask again would double what a call costs.
+        if not self._is_ready or (is_new and self._is_own and self._file is not None):
+            self._prepare(connection)
+            self._is_ready = pool is self._engine.pool  # else it may have been the former file
+            if self._file is not None:
+                self._file.check(self._leave_removed_file)  # only now there is something in it
+
+    def _leave_removed_file(self) -> None:
+        self._drop_idle()
+        self._is_ready = False
 
     def close(self) -> None:
         """Close the connections, each once nobody uses it, unless the application made the engine."""
@@ -197,7 +220,7 @@ class Database:
 
     def _is_cut_off(self, error: Exception) -> bool:
         if isinstance(error, DBAPIError):
-            return error.connection_invalidated
+            return error.connection_invalidated or is_moved(error)
         # SQLAlchemy does not wrap what goes wrong before a statement, as the change to autocommit.
         return isinstance(error, self._engine.dialect.loaded_dbapi.Error)
 
