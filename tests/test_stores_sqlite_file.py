@@ -23,6 +23,9 @@ from wsgi_session.testing.together import at_once, in_processes
 
 sa = pytest.importorskip("sqlalchemy", reason="SQLAlchemy is not installed (pip install sqlalchemy)")
 
+from sqlalchemy import dialects  # noqa: E402
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite  # noqa: E402
+
 SUFFIXES = ("", "-wal", "-shm")
 
 Make = Callable[[Path], Any]
@@ -394,6 +397,17 @@ def test_sec_82_only_the_owner_may_read_what_a_store_makes(mask: int, store: Any
         remove(path)
 
 
+@pytest.mark.parametrize("kind", ["SQLiteStore", "URL"])  # an Engine and a URI open their file by themselves
+def test_sec_82_a_file_that_comes_within_the_second(store: Any, path: Path, clock: FakeClock) -> None:
+    """With a URL the store makes each file that it opens, also if it was removed just now."""
+    store.create("old", new_record(clock))
+    close(store)
+    remove(path)
+
+    assert store.create("new", new_record(clock)) is True
+    assert modes_in(path.parent) == {0o600}
+
+
 def test_a_file_that_is_there_keeps_its_mode(store: Any, path: Path, clock: FakeClock) -> None:
     """An operator may have given the file an owner and a mode of his choice."""
     path.touch()
@@ -401,6 +415,16 @@ def test_a_file_that_is_there_keeps_its_mode(store: Any, path: Path, clock: Fake
 
     assert store.create("key", new_record(clock)) is True
     assert modes_in(path.parent) == {0o640}
+
+
+@pytest.mark.parametrize("kind", ["SQLiteStore", "URL"])
+def test_sec_82_a_planted_link_makes_no_file_elsewhere(store: Any, path: Path) -> None:
+    """With a URL, a link that leads to a place where nothing is yet is not followed: no file appears there."""
+    path.symlink_to(path.with_name("elsewhere"))
+
+    with pytest.raises(StoreUnavailable, match="unable to open database file"):
+        store.count()
+    assert not path.exists()
 
 
 def test_a_uri_may_ask_for_a_file_that_is_there(path: Path, clock: FakeClock) -> None:
@@ -431,6 +455,23 @@ def test_a_name_that_no_file_can_have(make: Make, path: Path) -> None:
 
     with pytest.raises(StoreUnavailable):
         store.count()
+
+
+class Other(SQLiteDialect_pysqlite):
+    """As whoever writes a dialect for another driver may do."""
+
+    driver = "other"
+    supports_statement_cache = True
+
+
+def test_another_driver_opens_the_file_by_itself(path: Path, clock: FakeClock) -> None:
+    """What the store knows of one driver's arguments it asks of no other one; the file is 0600 all the same."""
+    dialects.registry.register("sqlite.other", __name__, "Other")
+    url = url_of(path).set(drivername="sqlite+other")
+    with closing(SQLStore(url, clock=clock)) as store:
+        store.create("key", new_record(clock))
+
+        assert modes_in(path.parent) == {0o600}
 
 
 def test_an_engine_for_memory_has_no_file(clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,8 +138,9 @@ def _new_engine(url: "sa.URL", timeout: float) -> "sa.Engine":
 
         keep_alive(engine)
     if backend == "sqlite":
-        from .sqlite import write_ahead
+        from .sqlite import make_private, write_ahead
 
+        make_private(engine)
         write_ahead(engine, timeout)
     return engine
 

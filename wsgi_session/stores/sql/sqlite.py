@@ -3,17 +3,18 @@
 import os
 import re
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 import sqlalchemy as sa
 import sqlalchemy.event
 
 from ..permissions import denied
-from ..sqlite_file import WatchedFile
+from ..sqlite_file import WatchedFile, make_file
 
-__all__ = ["denied_file", "is_moved", "watched_file", "write_ahead"]
+__all__ = ["denied_file", "is_moved", "make_private", "watched_file", "write_ahead"]
 
 _URI: Final = re.compile(r"file:(?://[^/]*)?([^?#]*)")
 
@@ -38,6 +39,22 @@ def watched_file(url: sa.URL) -> WatchedFile | None:
 def is_moved(error: Exception) -> bool:
     """Return whether SQLite refused to write since its file has another name or none: it keeps no log, and looked."""
     return getattr(getattr(error, "orig", None), "sqlite_errorname", None) == "SQLITE_READONLY_DBMOVED"
+
+
+def make_private(engine: sa.Engine) -> None:
+    """Make the file of *engine* 0600 before SQLite opens it; a URI says itself how its file is made."""
+    name = engine.url.database or ""
+    if engine.driver != "pysqlite" or "uri" in engine.url.query or _URI.match(name):
+        return
+    path = Path(name).absolute()
+    # mode=rw: SQLite itself would make the file readable by everybody.
+    uri = f"file:{quote(os.fsencode(path))}?mode=rw"
+
+    @sqlalchemy.event.listens_for(engine, "do_connect")
+    def make(_dialect: sa.Dialect, _record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
+        with suppress(OSError):  # SQLite says what is wrong
+            make_file(path)
+        arguments[0], options["uri"] = uri, True
 
 
 def write_ahead(engine: sa.Engine, timeout: float) -> None:
