@@ -20,6 +20,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from files import open_files, umask
 
 from wsgi_session import CookieRejected, Event, Record, StoreFailed
 from wsgi_session.errors import ConfigError, StoreUnavailable
@@ -278,15 +279,6 @@ def test_its_abilities_and_its_name(path: Path, store: SQLiteStore) -> None:
 
 
 # --- the file --------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def umask(mask: int) -> Iterator[None]:
-    before = os.umask(mask)
-    try:
-        yield
-    finally:
-        os.umask(before)
 
 
 @pytest.mark.parametrize("mask", [0, 0o077, 0o777], ids=oct)
@@ -787,18 +779,6 @@ def test_simultaneous_first_openings_all_succeed(
 
 
 # --- forks -----------------------------------------------------------------------------------------------------------
-
-
-def open_files() -> set[tuple[int, int]]:
-    """Return device and inode of every file that this process has open."""
-    found = set()
-    for descriptor in range(1024):
-        try:
-            status = os.fstat(descriptor)
-        except OSError:
-            continue
-        found.add((status.st_dev, status.st_ino))
-    return found
 
 
 def test_sec_119_no_connection_crosses_a_fork(path: Path, store: SQLiteStore, clock: FakeClock) -> None:

@@ -7,13 +7,14 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from files import open_files, umask
 
 from wsgi_session.errors import StoreUnavailable
 from wsgi_session.stores import SQLiteStore, SQLStore, sqlite_file
@@ -139,18 +140,6 @@ def keys_in(path: Path) -> set[str]:
     with closing(sqlite3.connect(path)) as connection:
         (column,) = {"key", "session_key"} & {row[1] for row in connection.execute("PRAGMA table_info(wsgi_sessions)")}
         return {key for (key,) in connection.execute(f"SELECT {column} FROM wsgi_sessions")}
-
-
-def open_files() -> set[tuple[int, int]]:
-    """Return device and inode of every file that this process has open."""
-    found = set()
-    for descriptor in range(1024):
-        try:
-            status = os.fstat(descriptor)
-        except OSError:
-            continue
-        found.add((status.st_dev, status.st_ino))
-    return found
 
 
 def is_open(status: os.stat_result) -> bool:
@@ -370,15 +359,6 @@ def test_a_file_is_replaced_while_a_child_runs(store: Any, path: Path, other: Pa
     assert in_processes(work) == [True]
     assert store.create("parent", new_record(clock)) is True
     assert keys_in(path) == {"child", "parent"}
-
-
-@contextmanager
-def umask(mask: int) -> Iterator[None]:
-    before = os.umask(mask)
-    try:
-        yield
-    finally:
-        os.umask(before)
 
 
 def modes_in(directory: Path) -> set[int]:
