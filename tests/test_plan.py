@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from wsgi_session.plan import Plan, StoreAction, Tell, make_plan
+from wsgi_session.plan import CookieAction, Plan, StoreAction, make_plan
 
 
 class Facts(NamedTuple):
@@ -22,15 +22,15 @@ class Facts(NamedTuple):
     is_failed: bool
     can_tell: bool
     is_refresh_due: bool
-    owed: Tell
+    pending_cookie: CookieAction
 
 
-FLAGS = [name for name in Facts._fields if name != "owed"]
+FLAGS = [name for name in Facts._fields if name != "pending_cookie"]
 
 ALL = [
-    Facts(**dict(zip(FLAGS, values, strict=True)), owed=owed)
+    Facts(**dict(zip(FLAGS, values, strict=True)), pending_cookie=pending_cookie)
     for values in product((False, True), repeat=len(FLAGS))
-    for owed in Tell
+    for pending_cookie in CookieAction
 ]
 
 NONE = ALL[0]
@@ -43,7 +43,7 @@ def can_begin(facts: Facts) -> bool:
 
 
 def is_cookie_due(facts: Facts) -> bool:
-    return facts.can_tell and (facts.is_stale or facts.owed is Tell.SEND)
+    return facts.can_tell and (facts.is_stale or facts.pending_cookie is CookieAction.SEND)
 
 
 def is_hopeless(facts: Facts) -> bool:
@@ -75,7 +75,7 @@ def nothing_is_created_until_something_is_stored(facts: Facts, plan: Plan) -> bo
 
 
 def a_new_id_is_made_only_where_it_can_be_told(facts: Facts, plan: Plan) -> bool | None:
-    return plan.tell is Tell.SEND and can_begin(facts) if plan.action in BEGINNINGS else None
+    return plan.cookie_action is CookieAction.SEND and can_begin(facts) if plan.action in BEGINNINGS else None
 
 
 def a_failed_request_changes_no_data_and_gets_no_new_id(facts: Facts, plan: Plan) -> bool | None:
@@ -92,7 +92,7 @@ def a_rotation_is_done_where_it_can_be_told(facts: Facts, plan: Plan) -> bool | 
 
 def what_only_a_new_id_may_have_is_withdrawn_without_one(facts: Facts, plan: Plan) -> bool | None:
     if is_hopeless(facts):
-        return plan == Plan(StoreAction.WITHDRAW, Tell.NOTHING)
+        return plan == Plan(StoreAction.WITHDRAW, CookieAction.NOTHING)
     return plan.action is not StoreAction.WITHDRAW
 
 
@@ -115,33 +115,33 @@ def reading_moves_the_idle_limit_when_it_is_due(facts: Facts, plan: Plan) -> boo
 
 
 def nothing_is_told_after_the_head(facts: Facts, plan: Plan) -> bool | None:
-    return None if facts.can_tell else plan.tell is Tell.NOTHING
+    return None if facts.can_tell else plan.cookie_action is CookieAction.NOTHING
 
 
 def a_cookie_is_sent_only_for_what_the_store_just_confirmed(facts: Facts, plan: Plan) -> bool | None:
-    if plan.tell is Tell.SEND and facts.owed is not Tell.SEND:
+    if plan.cookie_action is CookieAction.SEND and facts.pending_cookie is not CookieAction.SEND:
         return plan.action in BEGINNINGS | {StoreAction.UPDATE, StoreAction.TOUCH}
     return None
 
 
 def a_cookie_is_erased_only_after_logout(facts: Facts, plan: Plan) -> bool | None:
-    if plan.tell is Tell.ERASE:
-        is_owed = facts.owed is Tell.ERASE and not facts.exists
+    if plan.cookie_action is CookieAction.ERASE:
+        is_owed = facts.pending_cookie is CookieAction.ERASE and not facts.exists
         return plan.action is StoreAction.DELETE or (plan.action is StoreAction.NOTHING and is_owed)
     return plan.action is not StoreAction.DELETE or not facts.can_tell
 
 
 def a_rolling_cookie_follows_what_is_written(facts: Facts, plan: Plan) -> bool | None:
     if plan.action in (StoreAction.UPDATE, StoreAction.TOUCH) and facts.can_tell:
-        return (plan.tell is Tell.SEND) == (facts.is_refresh_due or is_cookie_due(facts))
+        return (plan.cookie_action is CookieAction.SEND) == (facts.is_refresh_due or is_cookie_due(facts))
     return None
 
 
 def what_save_left_to_tell_is_told(facts: Facts, plan: Plan) -> bool | None:
-    if facts.owed is Tell.SEND and facts.can_tell and facts.exists and not facts.is_ended:
-        return plan.tell is Tell.SEND
+    if facts.pending_cookie is CookieAction.SEND and facts.can_tell and facts.exists and not facts.is_ended:
+        return plan.cookie_action is CookieAction.SEND
     if facts.can_tell and not facts.exists and not facts.is_ended:
-        return plan.tell is facts.owed or plan.action in BEGINNINGS
+        return plan.cookie_action is facts.pending_cookie or plan.action in BEGINNINGS
     return None
 
 
@@ -150,7 +150,7 @@ def where_nothing_is_due_nothing_is_done(facts: Facts, plan: Plan) -> bool | Non
         facts._replace(exists=False, has_content=False, is_failed=False, can_tell=False, is_refresh_due=False) == NONE
     )
     if is_quiet and facts.exists:
-        return plan == Plan(StoreAction.NOTHING, Tell.NOTHING)
+        return plan == Plan(StoreAction.NOTHING, CookieAction.NOTHING)
     return None
 
 
@@ -187,10 +187,10 @@ def test_the_rules_leave_nothing_open() -> None:
     """For every combination of facts, the rules together allow one plan only."""
     for facts in ALL:
         allowed = [
-            Plan(action, tell)
+            Plan(action, cookie_action)
             for action in StoreAction
-            for tell in Tell
-            if all(rule(facts, Plan(action, tell)) is not False for rule in RULES)
+            for cookie_action in CookieAction
+            if all(rule(facts, Plan(action, cookie_action)) is not False for rule in RULES)
         ]
         assert allowed == [make_plan(facts)], facts
 
@@ -201,7 +201,7 @@ LATE = {"exists": True, "is_refresh_due": True}
 
 
 @pytest.mark.parametrize(
-    ("given", "action", "tell"),
+    ("given", "action", "cookie_action"),
     [
         pytest.param(NEW, "nothing", "nothing", id="anonymous, nothing stored"),
         pytest.param({**NEW, "has_content": True}, "create", "send", id="first write"),
@@ -236,7 +236,7 @@ LATE = {"exists": True, "is_refresh_due": True}
         ),
         pytest.param({**LATE, "is_unsent": True}, "withdraw", "nothing", id="login and save(), headers lost"),
         pytest.param(
-            {**OLD, "is_unsent": True, "owed": Tell.SEND, "is_failed": True},
+            {**OLD, "is_unsent": True, "pending_cookie": CookieAction.SEND, "is_failed": True},
             "touch",
             "send",
             id="login and save(), 5xx",
@@ -252,13 +252,20 @@ LATE = {"exists": True, "is_refresh_due": True}
             id="logout, then written, 5xx",
         ),
         pytest.param({"is_ended": True, "has_content": True}, "delete", "nothing", id="logout, then written, too late"),
-        pytest.param({**OLD, "owed": Tell.SEND}, "touch", "send", id="created by save(), now the head"),
-        pytest.param({**NEW, "owed": Tell.ERASE}, "nothing", "erase", id="destroyed and saved, now the head"),
         pytest.param(
-            {**NEW, "owed": Tell.ERASE, "has_content": True}, "create", "send", id="destroyed, saved, written"
+            {**OLD, "pending_cookie": CookieAction.SEND}, "touch", "send", id="created by save(), now the head"
+        ),
+        pytest.param(
+            {**NEW, "pending_cookie": CookieAction.ERASE}, "nothing", "erase", id="destroyed and saved, now the head"
+        ),
+        pytest.param(
+            {**NEW, "pending_cookie": CookieAction.ERASE, "has_content": True},
+            "create",
+            "send",
+            id="destroyed, saved, written",
         ),
     ],
 )
-def test_the_common_cases(given: dict[str, Any], action: str, tell: str) -> None:
+def test_the_common_cases(given: dict[str, Any], action: str, cookie_action: str) -> None:
     """What a reader wants to look up."""
-    assert make_plan(NONE._replace(**given)) == Plan(StoreAction(action), Tell(tell))
+    assert make_plan(NONE._replace(**given)) == Plan(StoreAction(action), CookieAction(cookie_action))

@@ -1,7 +1,7 @@
 """What a plan is made from: the facts of one session at one commit, some worked out only when they are asked for."""
 
 from .lifetime import Lifetime
-from .plan import Tell
+from .plan import CookieAction
 from .state import SessionState
 
 __all__ = ["CommitFacts"]
@@ -16,8 +16,8 @@ class CommitFacts:
         now: The time of the commit, in Unix seconds.
         is_rolling: Whether the cookie's ``Max-Age`` follows activity.
         is_failed: Whether the application raised or answered 5xx.
-        can_tell: Whether the response headers are still to leave.
-        is_early: Whether this is ``save()``: what an earlier one left to be told waits on.
+        can_tell: Whether a cookie can still be set.
+        is_early: Whether this is ``save()``: the cookie of an earlier one goes on waiting.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class CommitFacts:
         self.is_stale = stored is not None and stored.is_stale
         self.is_failed = is_failed
         self.can_tell = can_tell
-        self.owed = Tell.NOTHING if is_early else state.owed
+        self.pending_cookie = CookieAction.NOTHING if is_early else state.pending_cookie
 
     @property
     def is_dirty(self) -> bool:

@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Self, TypeVar
+from typing import Self, TypeVar
 
 from .clock import clock_of
 from .codec import Codec, JSONCodec
@@ -18,7 +18,7 @@ from .finder import Finder
 from .headers import HeaderEdit, Headers, add_vary_cookie, has_cookie, replace_cookie
 from .lifetime import Lifetime
 from .options import checks_options
-from .plan import Tell, make_plan
+from .plan import CookieAction, make_plan
 from .registry import SessionRegistry
 from .session import Session, transaction_of
 from .state import SessionState
@@ -33,8 +33,6 @@ __all__ = ["Outcome", "SessionManager"]
 logger = logging.getLogger("wsgi_session")
 
 T = TypeVar("T")
-
-_TELL_NOTHING: Final = Tell.NOTHING
 
 
 # Not frozen: that would treble the cost of making one, and every request that uses its session makes one.
@@ -238,7 +236,7 @@ class SessionManager:
             can_tell=can_tell,
             is_early=is_early,
         )
-        action, tell = make_plan(facts)
+        action, cookie_action = make_plan(facts)
         try:
             is_alive = self._committer.carry_out(action, state, now=now)
         except StoreUnavailable as failure:
@@ -247,24 +245,24 @@ class SessionManager:
         if not is_alive:
             return None
         if is_early:
-            state.owed = state.owed if tell is _TELL_NOTHING else tell
+            state.pending_cookie = state.pending_cookie if cookie_action is CookieAction.NOTHING else cookie_action
             return None
-        state.owed, state.is_unsent = _TELL_NOTHING, False
-        return None if tell is _TELL_NOTHING else self._told(tell, state, now)
+        state.pending_cookie, state.is_unsent = CookieAction.NOTHING, False
+        return None if cookie_action is CookieAction.NOTHING else self._set_cookie_value(cookie_action, state, now)
 
     def _pending_cookie(self, state: SessionState) -> str | None:
         """Return the ``Set-Cookie`` value of what ``save()`` committed before the store failed, if any.
 
         What it committed stands, and the browser would otherwise be left with an id that is dead.
         """
-        pending, is_unsent = state.owed, state.is_unsent
-        state.owed, state.is_unsent = _TELL_NOTHING, False
-        if state.is_lost or not (is_unsent or pending is Tell.ERASE):
+        pending, is_unsent = state.pending_cookie, state.is_unsent
+        state.pending_cookie, state.is_unsent = CookieAction.NOTHING, False
+        if state.is_lost or not (is_unsent or pending is CookieAction.ERASE):
             return None
-        return self._told(pending, state, self._clock())
+        return self._set_cookie_value(pending, state, self._clock())
 
-    def _told(self, tell: Tell, state: SessionState, now: float) -> str | None:
-        if tell is Tell.ERASE or state.stored is None:
+    def _set_cookie_value(self, cookie_action: CookieAction, state: SessionState, now: float) -> str | None:
+        if cookie_action is CookieAction.ERASE or state.stored is None:
             return self.cookie.erase()
         if not self.cookie.persistent:
             max_age_s = None

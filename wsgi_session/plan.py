@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
-__all__ = ["Facts", "Plan", "StoreAction", "Tell", "make_plan"]
+__all__ = ["CookieAction", "Facts", "Plan", "StoreAction", "make_plan"]
 
 
 class StoreAction(Enum):
@@ -21,8 +21,8 @@ class StoreAction(Enum):
     """Drop what only the holder of a new id may have: the response headers that would have carried it never leave."""
 
 
-class Tell(Enum):
-    """What the browser is told."""
+class CookieAction(Enum):
+    """What the response does with the cookie."""
 
     NOTHING = "nothing"
     SEND = "send"
@@ -30,10 +30,10 @@ class Tell(Enum):
 
 
 class Plan(NamedTuple):
-    """What to do, and what to tell if it succeeds."""
+    """What to do, and with which cookie if it succeeds."""
 
     action: StoreAction
-    tell: Tell
+    cookie_action: CookieAction
 
 
 class Facts(Protocol):
@@ -55,8 +55,8 @@ class Facts(Protocol):
     """The application raised or answered 5xx."""
     can_tell: bool
     """The response head has not left, and will."""
-    owed: Tell
-    """What an earlier commit of this request, by ``save()``, left to be told."""
+    pending_cookie: CookieAction
+    """The cookie action that an earlier ``save()`` left for the response headers."""
 
     @property
     def is_dirty(self) -> bool:
@@ -75,27 +75,27 @@ class Facts(Protocol):
 
 
 # Made once: before Python 3.12, a look at a member of an enum takes as long as a call.
-_NOTHING: Final = Plan(StoreAction.NOTHING, Tell.NOTHING)
-_CREATE: Final = Plan(StoreAction.CREATE, Tell.SEND)
-_REPLACE: Final = Plan(StoreAction.REPLACE, Tell.SEND)
-_WITHDRAW: Final = Plan(StoreAction.WITHDRAW, Tell.NOTHING)
-_ROTATE: Final = Plan(StoreAction.ROTATE, Tell.SEND)
-_SEND: Final = Tell.SEND
+_NOTHING: Final = Plan(StoreAction.NOTHING, CookieAction.NOTHING)
+_CREATE: Final = Plan(StoreAction.CREATE, CookieAction.SEND)
+_REPLACE: Final = Plan(StoreAction.REPLACE, CookieAction.SEND)
+_WITHDRAW: Final = Plan(StoreAction.WITHDRAW, CookieAction.NOTHING)
+_ROTATE: Final = Plan(StoreAction.ROTATE, CookieAction.SEND)
+_SEND: Final = CookieAction.SEND
 
 
 def make_plan(facts: Facts) -> Plan:
     """Return what *facts* ask for: most requests only look, and ask for nothing."""
-    # No cookie can be told of a new id, and a failed request gets no new rights: then neither create nor rotate.
+    # Create and rotate only if the new id can still be sent, and never for a failed request: it must not gain rights.
     can_begin = facts.can_tell and not facts.is_failed
     if facts.is_ended:
         if can_begin and facts.has_content:
             return _REPLACE
         # Logout happens whatever the application does afterwards.
-        return Plan(StoreAction.DELETE, Tell.ERASE if facts.can_tell else Tell.NOTHING)
+        return Plan(StoreAction.DELETE, CookieAction.ERASE if facts.can_tell else CookieAction.NOTHING)
     if not facts.exists:
         if can_begin and facts.has_content:
             return _CREATE
-        return Plan(StoreAction.NOTHING, facts.owed) if facts.can_tell else _NOTHING
+        return Plan(StoreAction.NOTHING, facts.pending_cookie) if facts.can_tell else _NOTHING
     if facts.is_rotation_due and can_begin:
         return _ROTATE
     # Asked last, only where it matters.
@@ -103,9 +103,9 @@ def make_plan(facts: Facts) -> Plan:
     # Whoever planted the old id must not get under it what was stored after rotate() (session fixation).
     if not facts.can_tell and (facts.is_unsent or (facts.is_rotation_due and is_written)):
         return _WITHDRAW
-    is_cookie_due = facts.can_tell and (facts.is_stale or facts.owed is _SEND)
+    is_cookie_due = facts.can_tell and (facts.is_stale or facts.pending_cookie is _SEND)
     # A touch also proves that the session is still alive before its cookie is issued again.
     if not (is_written or facts.is_touch_due or is_cookie_due):
         return _NOTHING
     action = StoreAction.UPDATE if is_written else StoreAction.TOUCH
-    return Plan(action, _SEND if is_cookie_due or (facts.can_tell and facts.is_refresh_due) else Tell.NOTHING)
+    return Plan(action, _SEND if is_cookie_due or (facts.can_tell and facts.is_refresh_due) else CookieAction.NOTHING)

@@ -67,7 +67,7 @@ class Session(SessionMapping):
             transaction.check_store()
             ended = state.ended if state.stored is None else state.stored.key
             # What comes after begins from nothing, but still remembers what is to be deleted and told.
-            transaction.state = SessionState(state.changes.renewed(), ended=ended, owed=state.owed)
+            transaction.state = SessionState(state.changes.renewed(), ended=ended, pending_cookie=state.pending_cookie)
 
     def rotate(self) -> None:
         """Give the session a fresh id with this response and keep its data; the old id is dead.

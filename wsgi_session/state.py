@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .changes import Changes
-from .plan import Tell
+from .plan import CookieAction
 from .record import Record
 from .token import make_token
 
@@ -51,8 +51,8 @@ class SessionState:
     """The key of a destroyed session whose record is still to be deleted."""
     is_lost: bool = False
     """Whether the session was found dead at a commit, so that nothing of this request may be stored."""
-    owed: Tell = Tell.NOTHING
-    """What an earlier commit of this request left to be told at the response head."""
+    pending_cookie: CookieAction = CookieAction.NOTHING
+    """The cookie action that an earlier ``save()`` left for the response headers."""
 
     @property
     def token(self) -> str:
