@@ -71,6 +71,8 @@ class Committer:
             StoreUnavailable: The store did not answer.
             StoreConflict: Other requests were faster, for two seconds.
         """
+        if action is StoreAction.NOTHING:
+            return True  # most requests only look
         stored = state.stored
         if state.ended is not None and action in (StoreAction.DELETE, StoreAction.REPLACE):
             self._delete(state, state.ended)

@@ -33,18 +33,23 @@ class CommitFacts:
     ) -> None:
         stored = state.stored
         self._state = state
+        self._stored = stored
         self._lifetime = lifetime
         self._now = now
         self._is_rolling = is_rolling
         self.exists = stored is not None
         self.is_ended = state.ended is not None
-        self.has_content = bool(state.changes.data) or state.is_derived
         self.is_rotation_due = state.is_rotation_due
         self.is_unsent = state.is_unsent
         self.is_stale = stored is not None and stored.is_stale
         self.is_failed = is_failed
         self.can_tell = can_tell
         self.pending_cookie = CookieAction.NOTHING if is_early else state.pending_cookie
+
+    @property
+    def has_content(self) -> bool:
+        """Whether there is something worth a record: data, or a secret derived for paired middleware."""
+        return bool(self._state.changes.data) or self._state.is_derived
 
     @property
     def is_dirty(self) -> bool:
@@ -54,13 +59,13 @@ class CommitFacts:
     @property
     def is_touch_due(self) -> bool:
         """Whether the idle limit has not been moved for a while."""
-        stored = self._state.stored
+        stored = self._stored
         return stored is not None and self._lifetime.is_touch_due(seen_at=stored.record.seen_at, now=self._now)
 
     @property
     def is_refresh_due(self) -> bool:
         """Whether the cookie's ``Max-Age`` follows activity, and has not done so for a while."""
-        stored = self._state.stored
+        stored = self._stored
         if stored is None or not self._is_rolling:
             return False
         record = stored.record

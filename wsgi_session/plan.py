@@ -43,8 +43,6 @@ class Facts(Protocol):
     """A live record was loaded or stored before."""
     is_ended: bool
     """``destroy()`` was called on a stored session."""
-    has_content: bool
-    """There is something worth a record: data, or a secret derived for paired middleware."""
     is_rotation_due: bool
     """``rotate()`` was called."""
     is_unsent: bool
@@ -57,6 +55,11 @@ class Facts(Protocol):
     """The response head has not left, and will."""
     pending_cookie: CookieAction
     """The cookie action that an earlier ``save()`` left for the response headers."""
+
+    @property
+    def has_content(self) -> bool:
+        """There is something worth a record: data, or a secret derived for paired middleware."""
+        ...
 
     @property
     def is_dirty(self) -> bool:
