@@ -14,13 +14,13 @@ import redis
 import sqlalchemy as sa
 
 from wsgi_session import JSONCodec, Record
+from wsgi_session._http.token import TokenSigner, make_token, store_key
 from wsgi_session.stores import Store, store_from_url
-from wsgi_session.token import TokenSigner, make_token, store_key
 
 # The tests know how to start every server; there is one copy of that knowledge.
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
-from services import Services
+from support.services import Services
 
 SECRET = make_token()
 

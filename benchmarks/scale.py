@@ -7,8 +7,8 @@ from itertools import cycle
 from statistics import median
 
 from wsgi_session import SessionManager
+from wsgi_session._http.token import TokenSigner
 from wsgi_session.stores import Store
-from wsgi_session.token import TokenSigner
 
 from .measure import Contender, Tick, interleaved
 from .places import SECRET, Place, cookie_of, key_of, open_store, session_record

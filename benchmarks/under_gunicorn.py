@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from servers import Server, gunicorn
+from support.servers import Server, gunicorn
 
 from .measure import Tick
 from .places import RedisPlace, Services

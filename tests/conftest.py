@@ -23,7 +23,7 @@ from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
-from services import Server, Services
+from support.services import Server, Services
 
 SERVICE_MARKERS = ("server", "browser")
 

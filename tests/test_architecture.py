@@ -16,42 +16,47 @@ ROOT = Path(wsgi_session.__file__).parent
 
 # Imports point strictly down. A folder's __init__ is its face: it may also import the folder's rooms on its own floor.
 FLOORS = """
-13 __main__
-12 cli  contrib  testing
+14 __main__
+13 cli
+12 contrib  demo  testing
 11 __init__  csrf  csrf/middleware
-10 middleware
-9  manager
-8  registry
-7  session  finder  committer  stores  stores/url
-6  mapping  stores/guarded  stores/memory  stores/sqlite
+10 _wsgi/middleware
+9  _manager/manager
+8  _manager/registry
+7  _session/session  _manager/finder  _manager/committer  stores  stores/url
+6  _session/mapping  _manager/guarded  stores/memory  stores/sqlite  stores/sqlite/store
 6  stores/redis  stores/redis/store  stores/memcached  stores/memcached/store  stores/sql  stores/sql/store
-5  transaction  facts  stores/redis/address  stores/redis/scripts
-4  state  stores/redis/engine
-3  changes  stores/redis/node  csrf/options  stores/sql/database  stores/sql/schema
-2  operation  stores/base  stores/reporting  stores/packed  stores/redis/connections  stores/memcached/server
-2  stores/sql/engine  stores/sql/statement  stores/sql/row  lifetime  cookie
-1  token  codec  record  merge  plan  headers  events  wrapper  clock  options
-1  stores/breaker  stores/redis/driver  stores/sql/command  stores/sql/rested  stores/sql/sqlite
-1  stores/fork  stores/redis/replies  stores/memcached/replies
+5  _session/transaction  _manager/facts  stores/redis/address  stores/redis/scripts
+4  _session/state  stores/redis/engine
+3  _session/changes  stores/redis/node  csrf/options  stores/sql/database  stores/sql/schema
+2  _session/operation  stores/contract  stores/_parts/reporting
+2  stores/_parts/packed  stores/redis/connections  stores/memcached/server
+2  stores/sql/engine  stores/sql/statement  stores/sql/row  _manager/lifetime  _http/cookie
+1  _http/token  _values/codec  stores/record  _session/merge  _session/plan
+1  _http/headers  events  _wsgi/wrapper  _common/clock  _common/options
+1  stores/_parts/breaker  stores/redis/driver  stores/sql/command  stores/sql/rested  stores/sql/sqlite
+1  stores/_parts/fork  stores/redis/replies  stores/memcached/replies
 1  csrf/token  csrf/origin  csrf/exempt  csrf/form
-0  errors  moment  path  throttle  stores/options  stores/reasons  stores/resting  stores/sql/psycopg  stores/sql/cause
-0  stores/permissions  stores/sqlite_file
+0  errors  _values/moment  _session/path  _common/throttle
+0  stores/_parts/options  stores/_parts/reasons  stores/_parts/resting  stores/sql/psycopg  stores/sql/cause
+0  stores/_parts/permissions  stores/_parts/sqlite_file
+0  _common  _http  _values  _session  _manager  _wsgi  stores/_parts
 """
 FLOOR_OF = {room: int(floor) for floor, *rooms in map(str.split, FLOORS.strip().splitlines()) for room in rooms}
 
 # Everything under these names is one room each. They are for the outside world: they may use any library that has no
 # door, and nothing in the package imports cli and testing.
-WINGS = ("cli", "contrib", "testing")
-NEVER_IMPORTED = {"cli": {"cli", "__main__"}, "testing": {"testing"}}
+WINGS = ("cli", "contrib", "demo", "testing")
+NEVER_IMPORTED = {"cli": {"cli", "__main__"}, "demo": {"cli", "demo"}, "testing": {"testing"}}
 
 # Each library enters the package through one room, or the rooms of one folder, for each thing that is asked of it, so
 # that there is one place to check that.
 DOORS = {
-    "itsdangerous": {"token"},
-    "secrets": {"token", "csrf/token"},
-    "werkzeug": {"cookie", "csrf/form"},
-    "markupsafe": {"codec"},
-    "msgspec": {"codec"},
+    "itsdangerous": {"_http/token"},
+    "secrets": {"_http/token", "csrf/token"},
+    "werkzeug": {"_http/cookie", "csrf/form"},
+    "markupsafe": {"_values/codec"},
+    "msgspec": {"_values/codec"},
     "sqlite3": {"stores/sqlite"},
     "redis": {"stores/redis/driver"},
     "pymemcache": {"stores/memcached/server"},
@@ -168,7 +173,7 @@ def guessable_randomness(module: Module) -> Iterator[str]:
     for line, name in module.imports():
         if name.partition(".")[0] == "random":
             comments = " ".join(text.partition("#")[2] for text in lines[max(line - 2, 0) : line])
-            if module.room == "token" or "jitter" not in comments:
+            if module.room == "_http/token" or "jitter" not in comments:
                 yield f"{module.path}:{line}: imports random without a comment that speaks of jitter"
 
 
@@ -207,36 +212,44 @@ def test_every_module_keeps_the_rule(rule) -> None:
 @pytest.mark.parametrize(
     ("rule", "path", "source"),
     [
-        pytest.param(upward_imports, "errors", "from wsgi_session import token", id="up"),
-        pytest.param(upward_imports, "stores/base", "from ..manager import open", id="up, relative"),
-        pytest.param(upward_imports, "stores/__init__", "from ..manager import open", id="a face, up"),
+        pytest.param(upward_imports, "errors", "from wsgi_session._http import token", id="up"),
+        pytest.param(upward_imports, "stores/contract", "from .._manager.manager import open", id="up, relative"),
+        pytest.param(upward_imports, "stores/__init__", "from .._manager.manager import open", id="a face, up"),
         pytest.param(upward_imports, "stores/sql/schema", "from .store import SQLStore", id="up, in a folder"),
         pytest.param(upward_imports, "stores/sql/schema", "from . import SQLStore", id="the folder's face"),
-        pytest.param(upward_imports, "codec", "def f():\n    from .cookie import Cookie", id="sideways, in a function"),
-        pytest.param(upward_imports, "token", "import wsgi_session", id="the whole package"),
-        pytest.param(upward_imports, "__init__", "from .testing import FakeClock", id="testing"),
-        pytest.param(upward_imports, "contrib/flask", "import_module('wsgi_session.cli.demo')", id="cli"),
         pytest.param(
-            upward_imports, "stores/__init__", "def __getattr__(name):\n    from .. import manager as home", id="lazily"
+            upward_imports,
+            "_values/codec",
+            "def f():\n    from .._http.cookie import Cookie",
+            id="sideways, in a function",
+        ),
+        pytest.param(upward_imports, "_http/token", "import wsgi_session", id="the whole package"),
+        pytest.param(upward_imports, "__init__", "from .testing import FakeClock", id="testing"),
+        pytest.param(upward_imports, "contrib/flask", "import_module('wsgi_session.cli.commands')", id="cli"),
+        pytest.param(
+            upward_imports,
+            "stores/__init__",
+            "def __getattr__(name):\n    from .._manager import manager as home",
+            id="lazily",
         ),
         pytest.param(upward_imports, "utils", "", id="a room without a floor"),
-        pytest.param(side_doors, "session", "import itsdangerous", id="itsdangerous"),
+        pytest.param(side_doors, "_session/session", "import itsdangerous", id="itsdangerous"),
         pytest.param(side_doors, "cli/keygen", "import secrets", id="secrets, even in a wing"),
-        pytest.param(side_doors, "middleware", "from werkzeug.http import parse_cookie", id="werkzeug"),
-        pytest.param(side_doors, "session", "import msgspec.json as json", id="msgspec"),
+        pytest.param(side_doors, "_wsgi/middleware", "from werkzeug.http import parse_cookie", id="werkzeug"),
+        pytest.param(side_doors, "_session/session", "import msgspec.json as json", id="msgspec"),
         pytest.param(side_doors, "stores/memory", "import sqlite3", id="sqlite3"),
-        pytest.param(side_doors, "stores/sqlite", "import sqlalchemy", id="sqlalchemy, beside the folder"),
-        pytest.param(side_doors, "manager", "import requests", id="a library without a door"),
+        pytest.param(side_doors, "stores/sqlite/store", "import sqlalchemy", id="sqlalchemy, beside the folder"),
+        pytest.param(side_doors, "_manager/manager", "import requests", id="a library without a door"),
         pytest.param(side_doors, "stores/url", "import_module('.cli', __package__)", id="by a relative name in a text"),
-        pytest.param(code_from_data, "codec", "def f():\n    import pickle", id="pickle"),
-        pytest.param(code_from_data, "codec", "from yaml import load", id="yaml"),
+        pytest.param(code_from_data, "_values/codec", "def f():\n    import pickle", id="pickle"),
+        pytest.param(code_from_data, "_values/codec", "from yaml import load", id="yaml"),
         pytest.param(code_from_data, "cli/main", "eval('1')", id="eval"),
-        pytest.param(guessable_randomness, "manager", "import random", id="random without a reason"),
-        pytest.param(guessable_randomness, "token", "import random  # jitter", id="random for tokens"),
-        pytest.param(leaky_comparisons, "token", "signature == expected", id="signature"),
-        pytest.param(leaky_comparisons, "token", "a < b != self.csrf_token", id="token, chained"),
-        pytest.param(leaky_comparisons, "token", "x.hexdigest() == y", id="a digest just made"),
-        pytest.param(leaky_comparisons, "token", "mac[:8] == y", id="a part of a mac"),
+        pytest.param(guessable_randomness, "_manager/manager", "import random", id="random without a reason"),
+        pytest.param(guessable_randomness, "_http/token", "import random  # jitter", id="random for tokens"),
+        pytest.param(leaky_comparisons, "_http/token", "signature == expected", id="signature"),
+        pytest.param(leaky_comparisons, "_http/token", "a < b != self.csrf_token", id="token, chained"),
+        pytest.param(leaky_comparisons, "_http/token", "x.hexdigest() == y", id="a digest just made"),
+        pytest.param(leaky_comparisons, "_http/token", "mac[:8] == y", id="a part of a mac"),
     ],
 )
 def test_a_rule_notices_what_it_forbids(rule, path: str, source: str) -> None:
@@ -248,15 +261,15 @@ def test_a_rule_notices_what_it_forbids(rule, path: str, source: str) -> None:
     ("path", "source"),
     [
         pytest.param(
-            "stores/__init__", "from .base import Store\nfrom .memory import MemoryStore", id="a face, its rooms"
+            "stores/__init__", "from .contract import Store\nfrom .memory import MemoryStore", id="a face, its rooms"
         ),
-        pytest.param("cli/demo", "import click\nfrom . import main\nfrom ..middleware import X", id="a wing"),
-        pytest.param("token", "import secrets\nfrom itsdangerous import Signer", id="a door"),
+        pytest.param("demo/site", "import jinja2\nfrom . import words\nfrom .._wsgi.middleware import X", id="wing"),
+        pytest.param("_http/token", "import secrets\nfrom itsdangerous import Signer", id="a door"),
         pytest.param("stores/sql/__init__", "from .store import SQLStore", id="a folder's face"),
         pytest.param("stores/sql/schema", "import sqlalchemy\nfrom .engine import server_of", id="a door with rooms"),
-        pytest.param("manager", "# Jitter only:\nimport random  # jitter", id="random with a reason"),
-        pytest.param("codec", "design == machine\nlen(token) == 43\ntoken is None", id="harmless comparisons"),
-        pytest.param("codec", "re.compile('x')", id="a method called compile"),
+        pytest.param("_manager/manager", "# Jitter only:\nimport random  # jitter", id="random with a reason"),
+        pytest.param("_values/codec", "design == machine\nlen(token) == 43\ntoken is None", id="harmless comparisons"),
+        pytest.param("_values/codec", "re.compile('x')", id="a method called compile"),
     ],
 )
 def test_the_rules_leave_honest_code_alone(path: str, source: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from services import program
+from support.services import program
 
 pytestmark = pytest.mark.server
 

@@ -8,15 +8,15 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from client import SECRET
+from support.client import SECRET
 
 import wsgi_session
 from wsgi_session import Event, Record, SessionManager
-from wsgi_session.codec import MAX_DATA_BYTES, MAX_DEPTH, MAX_INT_DIGITS
-from wsgi_session.cookie import MAX_CANDIDATES, MAX_HEADER_BYTES
-from wsgi_session.finder import MAX_LOOKUPS
+from wsgi_session._http.cookie import MAX_CANDIDATES, MAX_HEADER_BYTES
+from wsgi_session._http.token import MAX_SECRETS, MIN_SECRET_BYTES
+from wsgi_session._manager.finder import MAX_LOOKUPS
+from wsgi_session._values.codec import MAX_DATA_BYTES, MAX_DEPTH, MAX_INT_DIGITS
 from wsgi_session.stores import Store
-from wsgi_session.token import MAX_SECRETS, MIN_SECRET_BYTES
 
 ROOT = Path(__file__).parents[1]
 

@@ -17,8 +17,8 @@ from wsgiref.validate import validator
 
 import flask
 import pytest
-from client import SECRET, Answer, Client, Response, SpyStore
-from servers import HIDDEN_FIELD
+from support.client import SECRET, Answer, Client, Response, SpyStore
+from support.servers import HIDDEN_FIELD
 from werkzeug.middleware.lint import LintMiddleware
 
 from wsgi_session import Cookie, Session, SessionMiddleware
@@ -599,7 +599,7 @@ def pages(settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WS
     monkeypatch.setenv("WSGI_SESSION_SECRET", SECRET)
     monkeypatch.setenv("WSGI_SESSION_STORE", "memory://")
     monkeypatch.setenv("CLOSED_BODIES", str(tmp_path / "closed"))
-    return importlib.import_module("server_app").app
+    return importlib.import_module("support.server_app").app
 
 
 def renamed(app: WSGIApplication) -> WSGIApplication:

@@ -9,7 +9,7 @@ import pytest
 from wsgi_session import stores
 
 # What every application needs of the stores, and what one asks for.
-COMMON = {"base", "guarded", "memory", "reporting", "url"}
+COMMON = {"_parts", "contract", "memory", "record", "reporting", "url"}
 EXTRA = {"memcached", "redis", "sql", "sqlite"}
 
 # In a new interpreter, beyond what it started with and the libraries that the package cannot do without.
@@ -29,7 +29,11 @@ def imported_by(code: str) -> set[str]:
 
 def homes_in(modules: set[str]) -> set[str]:
     """Return the modules and folders of ``wsgi_session.stores`` among *modules*."""
-    return {name.split(".")[2] for name in modules if name.startswith("wsgi_session.stores.")}
+    return {
+        name.removeprefix("wsgi_session.stores._parts.").removeprefix("wsgi_session.stores.").split(".")[0]
+        for name in modules
+        if name.startswith("wsgi_session.stores.")
+    }
 
 
 def test_the_package_brings_no_optional_library_and_no_store_but_memory() -> None:

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from client import SECRET
-from servers import Browser, gunicorn
+from support.client import SECRET
+from support.servers import Browser, gunicorn
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from client import client_of, views_app
+from support.client import client_of, views_app
 
 from wsgi_session.stores import MemoryStore, SQLiteStore
 

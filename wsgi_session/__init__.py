@@ -13,8 +13,13 @@
     application = SessionMiddleware(application, secret="…")   # at least 32 bytes: `wsgi-session keygen`
 """
 
-from .codec import Codec, JSONCodec
-from .cookie import Cookie
+from ._http.cookie import Cookie
+from ._manager.lifetime import Lifetime
+from ._manager.manager import Outcome, SessionManager
+from ._manager.registry import SessionRegistry, SessionSummary
+from ._session.session import Session
+from ._values.codec import Codec, JSONCodec
+from ._wsgi.middleware import SessionMiddleware, get_session
 from .events import (
     ClockSkew,
     CookieAmbiguous,
@@ -34,12 +39,7 @@ from .events import (
     StoreFailed,
     ValueOverwritten,
 )
-from .lifetime import Lifetime
-from .manager import Outcome, SessionManager
-from .middleware import SessionMiddleware, get_session
-from .record import Record
-from .registry import SessionRegistry, SessionSummary
-from .session import Session
+from .stores.record import Record
 
 __version__ = "1.0.0.dev0"
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
-from .throttle import Throttle
+from ._common.throttle import Throttle
 
 __all__ = [
     "ClockSkew",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from visitor import Visitor, visitor_of
+from support.visitor import Visitor, visitor_of
 
 from wsgi_session.stores import MemoryStore, SQLiteStore, Store
 from wsgi_session.testing import FakeClock

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from visitor import Visitor
+from support.visitor import Visitor
 
 from wsgi_session import Record, Session
 from wsgi_session.errors import EncodeError

@@ -10,8 +10,8 @@ from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
-from client import SECRET, session_app
-from visitor import Visitor, visitor_of
+from support.client import SECRET, session_app
+from support.visitor import Visitor, visitor_of
 from werkzeug.test import Client as BrowserWithPaths
 
 from wsgi_session import Cookie, Lifetime, Session, SessionMiddleware

@@ -6,8 +6,8 @@ from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
-from client import SECRET
-from visitor import Visitor, visitor_of
+from support.client import SECRET
+from support.visitor import Visitor, visitor_of
 
 from wsgi_session import Cookie, Lifetime, Session, SessionMiddleware
 from wsgi_session.errors import ConfigError

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from poster import COPY, ORIGIN, URLENCODED, Poster, for_scripts, is_passed, is_refused, poster_of, unmask
+from support.poster import COPY, ORIGIN, URLENCODED, Poster, for_scripts, is_passed, is_refused, poster_of, unmask
 from werkzeug.datastructures import FileStorage
 
 from wsgi_session.csrf import csrf_field, csrf_token

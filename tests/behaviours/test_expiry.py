@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from client import SpyStore
-from visitor import Visitor, visitor_of
+from support.client import SpyStore
+from support.visitor import Visitor, visitor_of
 
 from wsgi_session import Cookie, Lifetime, Session
 from wsgi_session.errors import ConfigError, StoreUnavailable

@@ -9,8 +9,8 @@ from wsgiref.util import FileWrapper
 from wsgiref.validate import validator
 
 import pytest
-from client import SECRET, Client
-from visitor import Visitor, visitor_of
+from support.client import SECRET, Client
+from support.visitor import Visitor, visitor_of
 from werkzeug.middleware.lint import LintMiddleware
 
 from wsgi_session import Cookie, Session, SessionMiddleware

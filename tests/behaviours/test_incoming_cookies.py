@@ -4,9 +4,9 @@ import hashlib
 from typing import Any
 
 import pytest
-from client import OTHER_SECRET, SECRET
 from itsdangerous import Signer, TimestampSigner
-from visitor import Visitor, visitor_of
+from support.client import OTHER_SECRET, SECRET
+from support.visitor import Visitor, visitor_of
 
 from wsgi_session import Cookie, CookieRejected, Session
 from wsgi_session.stores import Store

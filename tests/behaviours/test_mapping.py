@@ -14,7 +14,7 @@ from typing import Any, TypedDict
 from uuid import UUID
 
 import pytest
-from visitor import Visitor
+from support.visitor import Visitor
 
 from wsgi_session import Session, get_session
 from wsgi_session.testing import FakeClock

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from visitor import Visitor, visitor_of
+from support.visitor import Visitor, visitor_of
 
 from wsgi_session import Session
 from wsgi_session.errors import StoreUnavailable

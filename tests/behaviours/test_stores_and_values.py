@@ -13,9 +13,9 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from client import OTHER_SECRET, SECRET
 from markupsafe import Markup
-from visitor import Visitor, visitor_of
+from support.client import OTHER_SECRET, SECRET
+from support.visitor import Visitor, visitor_of
 from werkzeug.datastructures import MultiDict
 
 from wsgi_session import Cookie, CookieRejected, Record, Session, SessionMiddleware

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forge import STORES, open_store
-from poster import Poster, poster_of
-from visitor import Visitor, visitor_of
+from support.forge import STORES, open_store
+from support.poster import Poster, poster_of
+from support.visitor import Visitor, visitor_of
 
 from wsgi_session.stores import MemoryStore, Store
 from wsgi_session.testing import FakeClock

@@ -15,14 +15,14 @@ from typing import Any
 
 import itsdangerous
 import pytest
-from client import OTHER_SECRET, SECRET, Client, client_of, session_app, views_app
-from forge import NAME, STORES, cookie, make_token, mint, open_store, spied, value_of
+from support.client import OTHER_SECRET, SECRET, Client, client_of, session_app, views_app
+from support.forge import NAME, STORES, cookie, make_token, mint, open_store, spied, value_of
 
 from wsgi_session import Cookie, CookieAmbiguous, Event, SessionMiddleware
+from wsgi_session._http.token import store_key
 from wsgi_session.errors import ConfigError
 from wsgi_session.stores import MemoryStore
 from wsgi_session.testing import FakeClock
-from wsgi_session.token import store_key
 
 PUBLIC = [("Content-Type", "text/plain"), ("Cache-Control", "public, max-age=600")]
 

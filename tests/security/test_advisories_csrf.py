@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from forge import NAME
-from poster import (
+from support.forge import NAME
+from support.poster import (
     BAD_FETCH,
     COPY,
     FRIEND,

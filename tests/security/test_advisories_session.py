@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client import SECRET, Client, session_app
-from forge import NAME, cookie, make_token, mint
-from visitor import Visitor
+from support.client import SECRET, Client, session_app
+from support.forge import NAME, cookie, make_token, mint
+from support.visitor import Visitor
 
 from wsgi_session import Record, Session, SessionMiddleware
+from wsgi_session._http.token import store_key
 from wsgi_session.stores import MemoryStore, Store
 from wsgi_session.testing import FakeClock
-from wsgi_session.token import store_key
 
 
 def live(store: Any) -> list[str]:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client import SECRET, Client, SpyStore, client_of, session_app, views_app
-from forge import NAME, STORES, cookie, mint, open_store, spied, value_of
+from support.client import SECRET, Client, SpyStore, client_of, session_app, views_app
+from support.forge import NAME, STORES, cookie, mint, open_store, spied, value_of
 
 from wsgi_session import SessionMiddleware
+from wsgi_session._http.token import store_key
 from wsgi_session.stores import MemoryStore
 from wsgi_session.testing import FakeClock
-from wsgi_session.token import store_key
 
 CANARY = "a-value-that-is-found-again"
 

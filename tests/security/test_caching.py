@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from client import SECRET, Answer, Client, Headers, client_of, session_app
-from forge import cookie, make_token, mint, spied
+from support.client import SECRET, Answer, Client, Headers, client_of, session_app
+from support.forge import cookie, make_token, mint, spied
 
 from wsgi_session import Cookie, Session, SessionMiddleware, get_session
 from wsgi_session.errors import HeadersSent

@@ -8,12 +8,12 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
-from client import OTHER_SECRET, SECRET, Answer, Client, client_of, session_app, views_app
-from forge import NAME, cookie, make_token, mint, spied, value_of
+from support.client import OTHER_SECRET, SECRET, Answer, Client, client_of, session_app, views_app
+from support.forge import NAME, cookie, make_token, mint, spied, value_of
 
 from wsgi_session import Cookie, Lifetime
+from wsgi_session._manager.manager import SessionManager
 from wsgi_session.errors import ConfigError
-from wsgi_session.manager import SessionManager
 from wsgi_session.stores import MemoryStore
 from wsgi_session.testing import FakeClock
 

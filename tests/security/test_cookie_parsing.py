@@ -8,15 +8,15 @@ from typing import Any
 
 import itsdangerous
 import pytest
-from client import OTHER_SECRET, SECRET, Answer, Client, SpyStore, views_app
-from forge import NAME, cookie, make_token, mint, spied, value_of
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.client import OTHER_SECRET, SECRET, Answer, Client, SpyStore, views_app
+from support.forge import NAME, cookie, make_token, mint, spied, value_of
 
 from wsgi_session import Cookie, CookieAmbiguous, CookieRejected, Event
+from wsgi_session._http.token import store_key
 from wsgi_session.stores import MemoryStore
 from wsgi_session.testing import FakeClock
-from wsgi_session.token import store_key
 
 APP = views_app(
     write=lambda session: session.set("user", "mallory"),

@@ -8,9 +8,9 @@ from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
-from client import SECRET, Client
-from forge import NAME, cookie, mint
-from poster import (
+from support.client import SECRET, Client
+from support.forge import NAME, cookie, mint
+from support.poster import (
     BAD_FETCH,
     BAD_ORIGIN,
     COPY,
@@ -85,7 +85,7 @@ def test_sec_97_the_token_of_another_session_is_refused(poster: Poster) -> None:
 )
 def test_sec_97_without_a_session_no_token_is_valid(poster: Poster, sent: str) -> None:
     """A refused request makes no session, and so no secret that could be met; not even that of a token we signed."""
-    from wsgi_session.token import derive_secret
+    from wsgi_session._http.token import derive_secret
 
     before = rows(poster)
     refused = poster.another().post(mask(derive_secret("A" * 43, "csrf"), bytes(32)), cookie=sent)

@@ -7,7 +7,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from poster import ORIGIN, URLENCODED, Poster, poster_of
+from support.poster import ORIGIN, URLENCODED, Poster, poster_of
 
 from wsgi_session.stores import MemoryStore
 

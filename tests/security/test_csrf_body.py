@@ -7,7 +7,7 @@ from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
-from poster import (
+from support.poster import (
     LIMIT,
     URLENCODED,
     Poster,

@@ -5,7 +5,7 @@ from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
-from poster import FRIEND, ORIGIN, Poster, is_passed, is_refused
+from support.poster import FRIEND, ORIGIN, Poster, is_passed, is_refused
 
 from wsgi_session.errors import ConfigError
 

@@ -8,8 +8,8 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from poster import URLENCODED
-from servers import TESTS, Browser, Server, gunicorn
+from support.poster import URLENCODED
+from support.servers import TESTS, Browser, Server, gunicorn
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 

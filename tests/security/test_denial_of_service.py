@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client import OTHER_SECRET
-from forge import NAME, make_token, mint
-from visitor import Visitor, visitor_of
+from support.client import OTHER_SECRET
+from support.forge import NAME, make_token, mint
+from support.visitor import Visitor, visitor_of
 
 from wsgi_session import Record, Session
+from wsgi_session._http.token import store_key
 from wsgi_session.errors import ConfigError, SessionTooLarge
 from wsgi_session.stores import MemoryStore, SQLiteStore, Store
 from wsgi_session.testing import FakeClock
-from wsgi_session.token import store_key
 
 LIMIT = 64 * 1024
 

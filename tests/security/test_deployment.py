@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client import OTHER_SECRET, SECRET, Client, SpyStore, session_app
-from forge import NAME
-from visitor import Visitor
+from support.client import OTHER_SECRET, SECRET, Client, SpyStore, session_app
+from support.forge import NAME
+from support.visitor import Visitor
 
 import wsgi_session
 from wsgi_session import Cookie, Session, SessionMiddleware, get_session

@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client import OTHER_SECRET, SECRET, Client, SpyStore, views_app
-from faults import FaultyStore
-from forge import NAME, cookie, make_token, mint
-from visitor import Visit, Visitor, visitor_of
+from support.client import OTHER_SECRET, SECRET, Client, SpyStore, views_app
+from support.faults import FaultyStore
+from support.forge import NAME, cookie, make_token, mint
+from support.visitor import Visit, Visitor, visitor_of
 
 from wsgi_session import Cookie, Event, Lifetime, Session, SessionManager, SessionMiddleware
+from wsgi_session._http.token import TokenSigner
+from wsgi_session._session.session import transaction_of
 from wsgi_session.errors import EncodeError, SessionError, StoreUnavailable
-from wsgi_session.session import transaction_of
 from wsgi_session.stores import SQLiteStore, Store, store_from_url
 from wsgi_session.testing import FakeClock
-from wsgi_session.token import TokenSigner
 
 DRIVER_TEXT = "db.internal:5432 password=hunter2 SELECT data FROM"
 

@@ -9,11 +9,11 @@ from wsgiref.util import FileWrapper
 from wsgiref.validate import validator
 
 import pytest
-from client import SECRET, Client, SpyStore, session_app, views_app
-from faults import FaultyStore, When
-from forge import NAME
-from managed import make_impatient
-from visitor import Visitor, visitor_of
+from support.client import SECRET, Client, SpyStore, session_app, views_app
+from support.faults import FaultyStore, When
+from support.forge import NAME
+from support.managed import make_impatient
+from support.visitor import Visitor, visitor_of
 
 from wsgi_session import Session, SessionMiddleware, get_session
 from wsgi_session.errors import HeadersSent

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from client import SECRET, Client, session_app
-from visitor import Visit, Visitor, visitor_of
+from support.client import SECRET, Client, session_app
+from support.visitor import Visit, Visitor, visitor_of
 
 from wsgi_session import Session, SessionMiddleware
 from wsgi_session.stores import Store

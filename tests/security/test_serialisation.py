@@ -18,17 +18,17 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from forge import NAME, make_token, mint
 from hypothesis import given
 from hypothesis import strategies as st
-from visitor import Visitor, visitor_of
+from support.forge import NAME, make_token, mint
+from support.visitor import Visitor, visitor_of
 
 import wsgi_session
 from wsgi_session import JSONCodec, Record, Session
+from wsgi_session._http.token import store_key
 from wsgi_session.errors import EncodeError
 from wsgi_session.stores import MemoryStore, SQLiteStore, Store
 from wsgi_session.testing import FakeClock
-from wsgi_session.token import store_key
 
 SOURCES = sorted(Path(str(wsgi_session.__file__)).parent.rglob("*.py"))
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import itsdangerous
 import pytest
-from client import OTHER_SECRET, SECRET, client_of, session_app
-from forge import NAME, cookie, hkdf, make_token, mint, spied, value_of
+from support.client import OTHER_SECRET, SECRET, client_of, session_app
+from support.forge import NAME, cookie, hkdf, make_token, mint, spied, value_of
 
 import wsgi_session
 from wsgi_session import Cookie, SessionMiddleware
@@ -329,7 +329,7 @@ def test_sec_16_no_secret_is_compared_in_variable_time() -> None:
 
 def test_sec_16_the_comparison_is_of_bytes() -> None:
     """``compare_digest`` is given bytes: on text that is not ASCII it would raise."""
-    source = (Path(wsgi_session.__file__).parent / "token.py").read_text(encoding="utf-8")
+    source = (Path(wsgi_session.__file__).parent / "_http" / "token.py").read_text(encoding="utf-8")
 
     assert source.count("hmac.compare_digest(") == 1
     client, spy = spied(READ)

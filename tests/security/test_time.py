@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from visitor import Visitor, visitor_of
+from support.visitor import Visitor, visitor_of
 
 from wsgi_session import Cookie, Lifetime, Record, Session
 from wsgi_session.stores import SQLiteStore, Store

@@ -6,9 +6,9 @@ import sys
 import click
 
 from .. import __version__
+from .._http.token import TokenSigner, make_token
 from ..errors import ConfigError, StoreUnavailable
 from ..stores import MemoryStore, Store, ddl, store_from_url
-from ..token import TokenSigner, make_token
 from .keygen import COMMANDS, KEYGEN_HELP, print_secret
 
 __all__ = ["cli"]
@@ -60,7 +60,7 @@ def demo(host: str, port: int, workers: int, store_url: str | None, plain_cookie
     """
     if not hasattr(os, "fork"):
         raise click.ClickException("the demo runs on gunicorn, which needs a Unix system.")
-    from .demo.server import CannotListen, serve
+    from ..demo.server import CannotListen, serve
 
     store = None if store_url is None else _read_store(store_url, workers)
     secret = os.environ.get("WSGI_SESSION_SECRET", "").split() or [make_token()]

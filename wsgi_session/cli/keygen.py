@@ -4,7 +4,7 @@ import sys
 from typing import Final
 
 from .. import __version__
-from ..token import make_token
+from .._http.token import make_token
 
 __all__ = ["COMMANDS", "KEYGEN_HELP", "print_secret", "run_without_extras"]
 

@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from ..cookie import Cookie
+from .._common.options import checks_options
+from .._http.cookie import Cookie
+from .._http.headers import Headers, add_vary, keep_unshared, keep_unstored, replace_cookie
+from .._session.session import Session, transaction_of
+from .._wsgi.middleware import COOKIE_NAMES, get_session
+from .._wsgi.wrapper import Wrapper
 from ..errors import ConfigError, HeadersSent, StoreUnavailable
 from ..events import CsrfReason, CsrfRejected
-from ..headers import Headers, add_vary, keep_unshared, keep_unstored, replace_cookie
-from ..middleware import COOKIE_NAMES, get_session
-from ..options import checks_options
-from ..session import Session, transaction_of
-from ..wrapper import Wrapper
 from .exempt import Exemptions
 from .form import peek_field
 from .options import checked_cookie, checked_field, checked_header, checked_list, require_options

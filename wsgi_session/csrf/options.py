@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from ..cookie import Cookie
+from .._http.cookie import Cookie
 from ..errors import ConfigError
 
 __all__ = ["checked_cookie", "checked_field", "checked_header", "checked_list", "require_options"]

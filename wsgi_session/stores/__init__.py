@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .base import EXPIRY_GRACE_S, Store, SupportsScan, SupportsSweep, SupportsUserIndex
+from ._parts.reporting import StoreDispatcher
+from .contract import EXPIRY_GRACE_S, Store, SupportsScan, SupportsSweep, SupportsUserIndex
 from .memory import MemoryStore
-from .reporting import StoreDispatcher
 from .url import store_from_url
 
 __all__ = [

@@ -8,13 +8,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from ..clock import clock_of
+from .._common.clock import clock_of
+from .._common.options import checks_options
 from ..errors import ConfigError
 from ..events import Dispatcher, SessionExpired
-from ..options import checks_options
-from ..record import Record
-from .base import EXPIRY_GRACE_S
-from .reporting import StoreDispatcher
+from ._parts.reporting import StoreDispatcher
+from .contract import EXPIRY_GRACE_S
+from .record import Record
 
 __all__ = ["MemoryStore"]
 

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from ..errors import ConfigError
-from .base import Store
+from .contract import Store
 from .memory import MemoryStore
 
 __all__ = ["DEFAULT_STORE_URL", "store_from_url"]
@@ -90,7 +90,7 @@ def _options(parts: SplitResult, **known: Callable[[str], Any]) -> dict[str, Any
     options = {}
     for name, text in parse_qsl(parts.query, keep_blank_values=True):
         if name not in known or name in options:
-            from .options import unknown_option
+            from ._parts.options import unknown_option
 
             which = unknown_option(name, known, query=parts.query)
             raise ConfigError(

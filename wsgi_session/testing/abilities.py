@@ -3,7 +3,7 @@
 from datetime import timedelta
 from functools import partial
 
-from ..stores.base import Store
+from ..stores.contract import Store
 from .clock import FakeClock
 from .hooks import LIFE_S, Hooks, new_key, new_record
 from .together import at_once

@@ -7,8 +7,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from ..record import Record
-from ..stores.base import Store, SupportsScan, SupportsSweep, SupportsUserIndex
+from ..stores.contract import Store, SupportsScan, SupportsSweep, SupportsUserIndex
+from ..stores.record import Record
 from .clock import FakeClock
 
 __all__ = ["Hooks", "new_key", "new_record", "read"]

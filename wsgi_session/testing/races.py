@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ..stores.base import Store
+from ..stores.contract import Store
 from .clock import FakeClock
 from .hooks import LIFE_S, Hooks, new_key, new_record, read
 from .together import at_once, in_processes

@@ -9,9 +9,9 @@ from typing import Any
 
 from ..errors import StoreUnavailable
 from ..events import Dispatcher, Event, ReportsEvents
-from ..record import Record
-from ..stores.base import Store, SupportsScan, SupportsSweep
-from ..stores.reporting import reporting_to
+from ..stores._parts.reporting import reporting_to
+from ..stores.contract import Store, SupportsScan, SupportsSweep
+from ..stores.record import Record
 from .clock import FakeClock
 from .hooks import LIFE_S, Hooks, new_key, new_record, read
 from .together import at_once

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ..reasons import Reason, connection_reason, explained
+from .._parts.reasons import Reason, connection_reason, explained
 
 __all__ = ["REPLIES", "reason_of"]
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ...errors import ConfigError, StoreUnavailable
-from ..breaker import Breaker
-from ..resting import COLD_AFTER_S, Resting, keep_alive_options
+from .._parts.breaker import Breaker
+from .._parts.resting import COLD_AFTER_S, Resting, keep_alive_options
 from .replies import reason_of
 
 __all__ = ["PREFIX", "Server", "import_driver", "options_of"]

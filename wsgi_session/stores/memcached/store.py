@@ -12,15 +12,15 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote
 
-from ...clock import clock_of
+from ..._common.clock import clock_of
+from ..._common.options import checks_options
 from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher
-from ...options import checks_options
-from ...record import Record
-from ..base import EXPIRY_GRACE_S, live_record
-from ..options import unknown_option
-from ..packed import LIMITS, limits_in, packed, unpacked
-from ..reporting import StoreDispatcher
+from .._parts.options import unknown_option
+from .._parts.packed import LIMITS, limits_in, packed, unpacked
+from .._parts.reporting import StoreDispatcher
+from ..contract import EXPIRY_GRACE_S, live_record
+from ..record import Record
 from .server import PREFIX, Server, import_driver, options_of
 
 __all__ = ["MemcachedStore", "make_memcached_store"]

@@ -10,8 +10,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from ...errors import ConfigError
 from ...events import logger
-from ..options import unknown_option
-from ..resting import KEEP_ALIVE_S, keep_alive_options
+from .._parts.options import unknown_option
+from .._parts.resting import KEEP_ALIVE_S, keep_alive_options
 from .driver import Driver, import_redis, new_cluster, new_pool, without_policy
 from .engine import Cluster, Engine, Single
 

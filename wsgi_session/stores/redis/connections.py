@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ...errors import StoreUnavailable
-from ..resting import MAX_REST_S, Resting
+from .._parts.resting import MAX_REST_S, Resting
 from .driver import Driver, close_idle
 
 if TYPE_CHECKING:

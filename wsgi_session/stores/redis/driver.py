@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ...errors import ConfigError
-from ..resting import keep_alive_options
+from .._parts.resting import keep_alive_options
 
 __all__ = ["Driver", "close_idle", "import_redis", "new_cluster", "new_pool", "without_policy"]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ..breaker import Breaker
+from .._parts.breaker import Breaker
 from .connections import connections_of
 from .driver import Driver
 from .node import Node

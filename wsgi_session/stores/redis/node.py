@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from ..breaker import Breaker
-from ..resting import COLD_AFTER_S
+from .._parts.breaker import Breaker
+from .._parts.resting import COLD_AFTER_S
 from .connections import Pooled
 from .driver import Driver
 

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from ..reasons import Reason, chain_of, connection_reason, explained
+from .._parts.reasons import Reason, chain_of, connection_reason, explained
 
 __all__ = ["DRIVER_REASONS", "REPLIES", "reason_of"]
 

@@ -3,8 +3,8 @@
 from hashlib import sha1
 from typing import Final
 
-from ..base import EXPIRY_GRACE_S
-from ..packed import FORMAT, JUDGED_BYTES, MAGIC
+from .._parts.packed import FORMAT, JUDGED_BYTES, MAGIC
+from ..contract import EXPIRY_GRACE_S
 
 __all__ = ["DELETE", "TOUCH", "UPDATE", "Script"]
 

@@ -16,14 +16,23 @@ from itertools import islice
 from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, urlencode
 
-from ...clock import clock_of
+from ..._common.clock import clock_of
+from ..._common.options import checks_options
 from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher, logger
-from ...options import checks_options
-from ...record import Record
-from ..base import EXPIRY_GRACE_S, live_record
-from ..packed import JUDGED_BYTES, LIMITS, MAX_VALUE_BYTES, VERSION_BYTES, is_live, newer_format, packed, unpacked
-from ..reporting import StoreDispatcher
+from .._parts.packed import (
+    JUDGED_BYTES,
+    LIMITS,
+    MAX_VALUE_BYTES,
+    VERSION_BYTES,
+    is_live,
+    newer_format,
+    packed,
+    unpacked,
+)
+from .._parts.reporting import StoreDispatcher
+from ..contract import EXPIRY_GRACE_S, live_record
+from ..record import Record
 from .address import engine_of_client, engine_of_url, options_of
 from .engine import Engine
 from .node import Node, Watch

@@ -10,8 +10,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ...errors import ConfigError, StoreUnavailable
-from ..breaker import Breaker
-from ..fork import gate, inherited
+from .._parts.breaker import Breaker
+from .._parts.fork import gate, inherited
 from .cause import cause_of, kind_of
 from .command import Command, run
 from .engine import engine_of, server_of

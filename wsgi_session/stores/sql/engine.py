@@ -5,8 +5,8 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import ConfigError
-from ..options import unknown_option
-from ..resting import KEEP_ALIVE_INTERVAL_S, KEEP_ALIVE_PROBES, KEEP_ALIVE_S
+from .._parts.options import unknown_option
+from .._parts.resting import KEEP_ALIVE_INTERVAL_S, KEEP_ALIVE_PROBES, KEEP_ALIVE_S
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

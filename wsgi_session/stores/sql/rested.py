@@ -8,7 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 import sqlalchemy.event
 
-from ..resting import COLD_AFTER_S, MAX_REST_S, keep_alive_options
+from .._parts.resting import COLD_AFTER_S, MAX_REST_S, keep_alive_options
 
 __all__ = ["keep_alive", "note_use", "pass_over_dead"]
 

@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from ...codec import MAX_DATA_BYTES
-from ...record import Record
+from ..._values.codec import MAX_DATA_BYTES
+from ..record import Record
 
 __all__ = ["record_of", "values_of"]
 

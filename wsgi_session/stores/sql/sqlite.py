@@ -11,8 +11,8 @@ from urllib.parse import quote, unquote_to_bytes
 import sqlalchemy as sa
 import sqlalchemy.event
 
-from ..permissions import denied
-from ..sqlite_file import WatchedFile, make_file
+from .._parts.permissions import denied
+from .._parts.sqlite_file import WatchedFile, make_file
 
 __all__ = ["denied_file", "is_moved", "make_private", "watched_file", "write_ahead"]
 

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ...clock import clock_of
+from ..._common.clock import clock_of
+from ..._common.options import checks_options
 from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher, StoreFailed
-from ...options import checks_options
-from ...record import Record
-from ..base import EXPIRY_GRACE_S, live_record
-from ..reporting import StoreDispatcher
+from .._parts.reporting import StoreDispatcher
+from ..contract import EXPIRY_GRACE_S, live_record
+from ..record import Record
 from .engine import dialect_of, require_sqlalchemy, url_of
 from .row import record_of, values_of
 

@@ -1,0 +1,1 @@
+"""What several test files share: programs, clients, places, forgeries, models."""

@@ -1,0 +1,101 @@
+"""Whatever a store raises is ``StoreUnavailable`` and an event; what it answers is passed on."""
+
+from typing import Any
+
+import pytest
+from support.faults import FaultyStore
+
+from wsgi_session import Record
+from wsgi_session._manager.guarded import GuardedStore
+from wsgi_session.errors import StoreUnavailable
+from wsgi_session.events import Dispatcher, Event, StoreFailed
+from wsgi_session.stores import MemoryStore
+from wsgi_session.testing import FakeClock
+
+RECORD = Record(data=b"{}", created_at=1.0, seen_at=1.0, expires_at=2e9)
+
+CALLS: dict[str, Any] = {
+    "load": lambda store: store.load("k"),
+    "create": lambda store: store.create("k", RECORD),
+    "update": lambda store: store.update("k", RECORD, version=1),
+    "touch": lambda store: store.touch("k", seen_at=1.0, expires_at=2.0),
+    "delete": lambda store: store.delete("k", version=1),
+    "close": lambda store: store.close(),
+}
+
+
+class BrokenStore:
+    """A store of somebody else's whose every call raises."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __getattr__(self, name: str) -> Any:
+        def fail(*args: Any, **kwargs: Any) -> None:
+            raise self.error
+
+        return fail
+
+
+def guarded(store: Any) -> tuple[GuardedStore, list[Event]]:
+    events: list[Event] = []
+    return GuardedStore(store, Dispatcher(events.append, FakeClock())), events
+
+
+@pytest.mark.parametrize("operation", CALLS)
+def test_a_foreign_error_becomes_ours(operation: str) -> None:
+    """The kind of the error is told, its text is not: it is its driver's, and may hold a password."""
+    cause = ConnectionError("password=hunter2")
+    store, events = guarded(BrokenStore(cause))
+
+    with pytest.raises(StoreUnavailable) as caught:
+        CALLS[operation](store)
+
+    assert str(caught.value) == f"the session store failed to {operation}: ConnectionError"
+    assert caught.value.__cause__ is cause
+    (event,) = events
+    assert isinstance(event, StoreFailed)
+    assert (event.operation, event.error) == (operation, "ConnectionError")
+
+
+@pytest.mark.parametrize("operation", CALLS)
+def test_our_own_error_passes_as_it_is(operation: str) -> None:
+    """What a store of ours says was written for operators: it is raised as it is, and told."""
+    error = StoreUnavailable("the disk is full; make room")
+    store, events = guarded(BrokenStore(error))
+
+    with pytest.raises(StoreUnavailable) as caught:
+        CALLS[operation](store)
+
+    assert caught.value is error
+    (event,) = events
+    assert isinstance(event, StoreFailed)
+    assert (event.operation, event.error) == (operation, "the disk is full; make room")
+
+
+def test_what_is_no_error_of_a_store_is_not_caught() -> None:
+    """A worker that is told to stop stops."""
+    store, events = guarded(BrokenStore(KeyboardInterrupt()))  # type: ignore[arg-type]
+
+    with pytest.raises(KeyboardInterrupt):
+        store.load("k")
+
+    assert events == []
+
+
+def test_answers_are_passed_on() -> None:
+    """A guarded store answers like the store in it, and reports nothing while that works."""
+    store, events = guarded(FaultyStore(MemoryStore(clock=FakeClock())))
+
+    assert store.load("k") is None
+    assert store.create("k", RECORD)
+    assert not store.create("k", RECORD)
+    assert (loaded := store.load("k")) == RECORD
+    assert loaded is not None
+    assert store.update("k", RECORD, version=loaded.version)
+    assert not store.update("k", RECORD, version=loaded.version)
+    assert store.touch("k", seen_at=2.0, expires_at=3e9)
+    assert not store.delete("k", version=loaded.version)
+    assert store.delete("k")
+    store.close()
+    assert events == []

@@ -1,0 +1,538 @@
+"""The manager: its options, what it tells the response, and that a frozen store or a late call harms nothing."""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.client import OTHER_SECRET, SECRET
+from support.managed import Managed, cookie_of, managed
+from werkzeug.debug.repr import debug_repr
+
+from wsgi_session import Cookie, Event, Lifetime, Record, Session, SessionMiddleware
+from wsgi_session._manager.manager import Outcome, SessionManager
+from wsgi_session._session.state import Stored
+from wsgi_session._values.codec import JSONCodec
+from wsgi_session.errors import ConfigError, EncodeError, HeadersSent, StoreUnavailable
+from wsgi_session.stores import MemoryStore, SQLiteStore
+from wsgi_session.testing import FakeClock
+
+
+@pytest.fixture
+def site() -> Managed:
+    return managed()
+
+
+# --- options ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        pytest.param({"cookie": "session"}, "cookie must be a Cookie, such as Cookie(); got 'session'", id="cookie"),
+        pytest.param({"cookie": Cookie}, "cookie must be a Cookie, such as Cookie()", id="cookie class"),
+        pytest.param({"lifetime": 3600}, "lifetime must be a Lifetime, such as Lifetime(); got 3600", id="lifetime"),
+        pytest.param({"clock": 1.5}, "clock must be callable, such as time.time; got float", id="clock"),
+        pytest.param({"on_event": []}, "on_event must be callable or None, got list", id="on_event"),
+        pytest.param({"codec": object()}, "codec must be", id="codec"),
+        pytest.param({"codec": JSONCodec}, "codec must be", id="codec class"),
+        pytest.param({"store": {}}, "got an object of type dict, which lacks a method", id="store"),
+        pytest.param({"store": MemoryStore}, "got the class MemoryStore: write MemoryStore(...)", id="store class"),
+        pytest.param({"store": "mongodb://localhost"}, "unknown URL scheme 'mongodb'", id="store URL"),
+        pytest.param({"secret": "short"}, "secret (entry 1) has 5 bytes", id="secret"),
+        pytest.param({"secret": ""}, "secret (entry 1) has 0 bytes", id="empty secret"),
+        pytest.param({"secret": None}, "Make one with `wsgi-session keygen`", id="no secret"),
+    ],
+)
+def test_a_wrong_option_fails_at_start_up(options: dict[str, Any], text: str) -> None:
+    """The error names the option, what it was and the remedy; no request is needed to find it."""
+    with pytest.raises(ConfigError) as caught:
+        SessionManager(**{"store": MemoryStore(), "secret": SECRET, **options})
+
+    assert text in str(caught.value)
+
+
+def test_the_secrets_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without ``secret`` they are read from ``WSGI_SESSION_SECRET``, split at spaces, newest first."""
+    site = managed()
+    monkeypatch.setenv("WSGI_SESSION_SECRET", f"{OTHER_SECRET}  {SECRET}")
+    rolled = SessionManager(site.spy, clock=site.clock)
+
+    session = rolled.open(site.begin(a=1))
+
+    assert session["a"] == 1
+    told = cookie_of(rolled.commit(session, status=200))
+    with pytest.raises(KeyError):
+        site.open(told)["a"]
+
+
+@pytest.mark.parametrize("text", [f"{SECRET}\n", f"{OTHER_SECRET} {SECRET}", f" {SECRET}\t{OTHER_SECRET} "])
+def test_a_secret_means_the_same_as_argument_and_in_the_environment(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """What one process is given as an argument and another one in the environment signs alike."""
+    site = managed(secret=text)
+    monkeypatch.setenv("WSGI_SESSION_SECRET", text)
+
+    assert SessionManager(site.spy, clock=site.clock).open(site.begin(a=1))["a"] == 1
+
+
+def test_a_secret_that_is_given_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment is not even read when the option is there."""
+    monkeypatch.setenv("WSGI_SESSION_SECRET", "short")
+
+    SessionManager(MemoryStore(), secret=SECRET)
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        pytest.param(None, SQLiteStore, id="not set"),
+        pytest.param("", SQLiteStore, id="empty"),
+        pytest.param("memory://", MemoryStore, id="set"),
+    ],
+)
+def test_the_store_comes_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str | None, kind: type
+) -> None:
+    """Without ``store`` it is the URL in ``WSGI_SESSION_STORE``, else a file here, which is not made yet."""
+    monkeypatch.chdir(tmp_path)
+    if url is not None:
+        monkeypatch.setenv("WSGI_SESSION_STORE", url)
+
+    manager = SessionManager(secret=SECRET)
+
+    assert isinstance(manager.store, kind)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_from_a_url_lives_on_the_same_clock() -> None:
+    """What the manager calls over, its store calls over as well."""
+    clock = FakeClock()
+    manager = SessionManager("memory://", secret=SECRET, clock=clock)
+    session = manager.open("")
+    session["a"] = 1
+    manager.commit(session, status=200)
+
+    clock.advance(timedelta(days=2))
+
+    assert manager.handle().count() == 0
+
+
+def test_the_defaults_are_those_that_are_promised() -> None:
+    """Options that are left out are the documented ones."""
+    manager = SessionManager(MemoryStore(), secret=SECRET)
+
+    assert (manager.cookie, manager.lifetime) == (Cookie(), Lifetime())
+    session = manager.open("")
+    session["a"] = 1
+    manager.commit(session, status=200)
+    assert session.created_at == pytest.approx(time.time(), abs=60)
+
+
+def test_repr_shows_where_sessions_live_and_no_secret(site: Managed) -> None:
+    """It is for error pages: what is shown there is harmless."""
+    assert repr(SessionManager(MemoryStore(max_sessions=7), secret=SECRET)) == (
+        "<SessionManager of MemoryStore(max_sessions=7)>"
+    )
+
+
+def test_there_is_one_handle(site: Managed) -> None:
+    """The registry is that of this manager's store."""
+    site.begin()
+
+    assert site.manager.handle() is site.manager.handle()
+    assert site.manager.handle().count() == 1
+
+
+@pytest.mark.parametrize("kind", [SessionManager, partial(SessionMiddleware, lambda environ, start_response: [])])
+def test_closing_releases_what_the_store_holds(kind: Callable[..., Any]) -> None:
+    """By ``close()`` or at the end of a ``with`` block, also when that ends by an error."""
+    closed = []
+
+    class ClosingStore(MemoryStore):
+        def close(self) -> None:
+            closed.append(self)
+
+    first, second, third = ClosingStore(), ClosingStore(), ClosingStore()
+    kind(first, secret=SECRET).close()
+    with kind(second, secret=SECRET) as opened:
+        assert repr(second) in repr(opened)
+        assert closed == [first]
+    with pytest.raises(LookupError), kind(third, secret=SECRET):
+        raise LookupError
+
+    assert closed == [first, second, third]
+
+
+def test_a_closed_manager_opens_again(tmp_path: Path) -> None:
+    """A request that comes after all is served."""
+    with SessionManager(f"sqlite:///{tmp_path}/sessions.sqlite3", secret=SECRET) as manager:
+        session = manager.open("")
+        session["a"] = 1
+        manager.commit(session, status=200)
+    with manager:
+        assert [summary.data for summary in manager.handle()] == [{"a": 1}]
+
+
+def test_a_store_reports_to_the_same_listener() -> None:
+    """What only the store notices reaches ``on_event`` too."""
+    clock, events = FakeClock(), list[Event]()
+    manager = SessionManager(MemoryStore(clock=clock), secret=SECRET, clock=clock, on_event=events.append)
+    session = manager.open("")
+    session["a"] = 1
+    cookie = cookie_of(manager.commit(session, status=200))
+    clock.advance(timedelta(hours=2))
+
+    assert dict(manager.open(cookie)) == {}
+    assert [event.name for event in events] == ["created", "expired", "rejected"]
+
+
+# --- what the response is told ---------------------------------------------------------------------------------------
+
+
+def test_an_unused_session_means_nothing(site: Managed) -> None:
+    """No store call, and the very list of headers that was given, whatever the browser sent."""
+    session = site.open(site.begin())
+    headers = [("X", "1")]
+
+    assert site.calls_of(lambda: site.commit(session)) == []
+    assert site.commit(session).apply(headers) is headers
+
+
+def test_a_used_session_varies(site: Managed) -> None:
+    """A response that depends on the session says so, and the given list stays as it is."""
+    session = site.open()
+    len(session)
+    headers = [("X", "1")]
+
+    assert site.commit(session).apply(headers) == [("X", "1"), ("Vary", "Cookie")]
+    assert headers == [("X", "1")]
+
+
+def test_a_cookie_is_told_once_and_kept_from_caches(site: Managed) -> None:
+    """The application's other cookies stay, and nothing but what is needed is added."""
+    session = site.open()
+    session["a"] = 1
+    outcome = site.commit(session)
+
+    headers = outcome.apply([("Set-Cookie", "theme=dark")])
+
+    assert headers == [
+        ("Set-Cookie", "theme=dark"),
+        ("Cache-Control", "no-store"),
+        ("Set-Cookie", str(outcome.set_cookie)),
+        ("Vary", "Cookie"),
+    ]
+
+
+def test_a_cookie_of_our_name_gives_way_with_a_warning(site: Managed, caplog: pytest.LogCaptureFixture) -> None:
+    """Two cookies of one name would log the user in or out at random; the warning has the name only."""
+    session = site.open()
+    session["a"] = 1
+    outcome = site.commit(session)
+
+    headers = outcome.apply([("Set-Cookie", "__Host-session=theirs; Path=/")])
+
+    assert [value for name, value in headers if name == "Set-Cookie"] == [outcome.set_cookie]
+    (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert "'__Host-session'" in line
+    assert "theirs" not in line
+
+
+def test_an_outcome_does_not_show_the_cookie(site: Managed) -> None:
+    """Error trackers print the local variables of a failed call."""
+    outcome = Outcome(site.open(), "__Host-session=secret")
+    stored = Stored("secret", "key", Record(data=b"", created_at=0, seen_at=0, expires_at=0), signed="secret")
+
+    # An error page looks into tuples without asking them for their repr.
+    assert "secret" not in repr(outcome) + debug_repr(outcome) + repr(stored) + debug_repr(stored)
+
+
+@pytest.mark.parametrize(
+    ("cookie", "lifetime", "max_age"),
+    [
+        pytest.param(Cookie(), Lifetime(), "Max-Age=3600", id="what is left of idle"),
+        pytest.param(
+            Cookie(),
+            Lifetime(idle=timedelta(hours=1), absolute=timedelta(hours=1, minutes=30)),
+            "Max-Age=1801",
+            id="what is left of absolute if that is less",
+        ),
+        pytest.param(Cookie(rolling=False), Lifetime(), "Max-Age=82801", id="not rolling"),
+        pytest.param(
+            Cookie(rolling=False), Lifetime(absolute=None), "Max-Age=34560000", id="without an end: the most there is"
+        ),
+        pytest.param(Cookie(persistent=False), Lifetime(), None, id="for the browser's session"),
+    ],
+)
+def test_how_long_a_cookie_is_to_be_kept(cookie: Cookie, lifetime: Lifetime, max_age: str | None) -> None:
+    """A rotation nearly an hour after the creation: ``Max-Age`` says what is left then, rounded up to seconds."""
+    site = managed(cookie=cookie, lifetime=lifetime)
+    jar = site.begin()
+    site.clock.advance(timedelta(minutes=59, seconds=59.5))
+    session = site.open(jar)
+    session.rotate()
+    site.clock.advance(timedelta(seconds=0.25))
+    set_cookie = str(site.commit(session).set_cookie)
+
+    assert [part for part in set_cookie.split("; ") if part.startswith("Max-Age")] == ([max_age] if max_age else [])
+
+
+@pytest.mark.parametrize(
+    ("cookie", "is_https", "is_warned"),
+    [
+        pytest.param(Cookie(), False, True, id="over http"),
+        pytest.param(Cookie(), True, False, id="over https"),
+        pytest.param(Cookie.for_development(), False, False, id="not secure"),
+    ],
+)
+def test_a_secure_cookie_over_http_is_warned_of_once(
+    caplog: pytest.LogCaptureFixture, cookie: Cookie, *, is_https: bool, is_warned: bool
+) -> None:
+    """The developer whose login does not last finds the reason in the log: one line, however many cookies."""
+    site = managed(cookie=cookie)
+    caplog.clear()
+    for _ in range(3):
+        session = site.open()
+        session["a"] = 1
+        site.commit(session, is_https=is_https)
+
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert ["Cookie.for_development()" in text for text in warnings] == [True] * is_warned
+
+
+def test_a_page_without_a_new_cookie_is_not_warned_of(site: Managed, caplog: pytest.LogCaptureFixture) -> None:
+    """Only a cookie that is issued can be refused."""
+    session = site.open()
+    len(session)
+    site.commit(session, is_https=False)
+
+    assert caplog.records == []
+
+
+# --- a store that fails ----------------------------------------------------------------------------------------------
+
+
+def fail(key: str) -> None:
+    raise ConnectionError
+
+
+def test_a_failed_load_is_remembered(site: Managed) -> None:
+    """The store is asked once in a request; every use after that fails at once, and the commit asks nothing."""
+    session = site.open(site.begin())
+    site.race("load", fail, times=99)
+    site.spy.calls.clear()
+
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            session.get("a")
+
+    outcome = site.commit(session)
+    assert site.spy.calls == ["load"]
+    assert (outcome.is_used, outcome.set_cookie) == (True, None)
+
+
+def test_a_failed_commit_is_remembered(site: Managed) -> None:
+    """What could not be stored once is not tried again behind the application's back."""
+    session = site.open(site.begin())
+    session["b"] = 2
+    site.race("update", fail)
+
+    with pytest.raises(StoreUnavailable):
+        site.commit(session)
+
+    assert site.calls_of(lambda: site.commit(session)) == []
+    with pytest.raises(StoreUnavailable, match="earlier in this request"):
+        session["c"] = 3
+    assert session["b"] == 2, "what is known can still be read"
+
+
+# --- save, and what comes after it -----------------------------------------------------------------------------------
+
+
+def test_what_was_saved_is_told_at_the_head(site: Managed) -> None:
+    """The record is there at once, the cookie leaves with the head, once the record has proved to be alive still."""
+    session = site.open()
+    session["a"] = 1
+
+    assert site.calls_of(session.save) == ["create"]
+    assert site.calls_of(session.save) == []
+    site.spy.calls.clear()
+    told = cookie_of(site.commit(session))
+    assert site.spy.calls == ["touch"]
+    assert site.read(told) == {"a": 1}
+    assert site.commit(session, can_tell=False).set_cookie is None, "a debt is paid once"
+
+
+def test_saving_a_rotated_session_rotates_it(site: Managed) -> None:
+    """Data is stored under the coming id at once, and the old one is dead before the cookie leaves."""
+    cookie = site.begin(a=1)
+    session = site.open(cookie)
+    session.rotate()
+    session["b"] = 2
+
+    assert site.calls_of(session.save) == ["create", "delete"]
+    assert site.read(cookie) == {}
+    told = cookie_of(site.commit(session))
+    assert (site.read(told), site.read(cookie)) == ({"a": 1, "b": 2}, {})
+
+
+@pytest.mark.parametrize("status", [200, 500, None])
+def test_a_saved_end_is_told_whatever_follows(site: Managed, status: int | None) -> None:
+    """The record is deleted at once, and the cookie erased at the head even of an error page."""
+    cookie = site.begin(a=1)
+    session = site.open(cookie)
+    session.destroy()
+
+    assert site.calls_of(session.save) == ["delete"]
+    assert "Max-Age=0" in str(site.commit(session, status=status).set_cookie)
+
+
+def test_a_change_that_could_not_be_saved_is_owed_nothing(site: Managed) -> None:
+    """``save()`` of a session that died meanwhile leaves nothing to be told."""
+    session = site.open(site.begin(a=1))
+    session["b"] = 2
+    site.spy.delete_all()
+
+    session.save()
+
+    assert site.commit(session).set_cookie is None
+    assert site.happened[-1] == "save_conflict"
+
+
+@pytest.mark.parametrize(
+    ("status", "data"),
+    [
+        pytest.param(200, {"a": 1, "b": 2}, id="success"),
+        pytest.param(499, {"a": 1, "b": 2}, id="the client's fault"),
+        pytest.param(500, {"a": 1}, id="our fault"),
+        pytest.param(None, {"a": 1}, id="exception"),
+    ],
+)
+def test_a_failed_request_changes_nothing(site: Managed, status: int | None, data: dict[str, int]) -> None:
+    """From 500 on, and after an exception, changes are dropped."""
+    cookie = site.begin(a=1)
+    session = site.open(cookie)
+    session["b"] = 2
+
+    site.commit(session, status=status)
+
+    assert site.read(cookie) == data
+
+
+@pytest.mark.parametrize(
+    ("do", "calls"),
+    [
+        pytest.param(lambda session: session.set("b", 2), ["update"], id="a change is stored"),
+        pytest.param(lambda session: session.destroy(), ["delete"], id="an end is done"),
+        pytest.param(lambda session: session.rotate(), [], id="a rotation is not"),
+    ],
+)
+def test_without_a_head_only_what_needs_no_cookie_is_done(
+    site: Managed, do: Callable[[Session], Any], calls: list[str]
+) -> None:
+    """A browser that hung up cannot be told of another id."""
+    session = site.open(site.begin(a=1))
+    do(session)
+    site.spy.calls.clear()
+
+    outcome = site.commit(session, can_tell=False)
+
+    assert site.spy.calls == calls
+    assert outcome.set_cookie is None
+
+
+def test_without_a_head_nothing_begins(site: Managed) -> None:
+    """A new session that no browser can be told of is not stored."""
+    session = site.open()
+    session["a"] = 1
+
+    assert site.calls_of(lambda: site.commit(session, can_tell=False)) == []
+
+
+# --- phases ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_allowed"),
+    [
+        pytest.param([], False, id="open to caches"),
+        pytest.param([("Vary", "Cookie")], True, id="varies"),
+        pytest.param([("Cache-Control", "no-store")], True, id="not stored"),
+    ],
+)
+@pytest.mark.parametrize("is_over", [False, True], ids=["head left", "over"])
+def test_a_first_use_after_the_head_needs_one_that_no_cache_shares(
+    site: Managed, headers: list[tuple[str, str]], *, is_allowed: bool, is_over: bool
+) -> None:
+    """Else a cache could hand the page to somebody else."""
+    session = site.open(site.begin(a=1))
+    site.send_head(session, headers)
+    if is_over:
+        site.finish(session)
+
+    if is_allowed:
+        assert session["a"] == 1
+    else:
+        with pytest.raises(HeadersSent, match="without Vary: Cookie"):
+            session["a"]
+        assert not session.is_loaded
+
+
+def test_an_adapter_that_only_applies_the_outcome_gets_the_check(site: Managed) -> None:
+    """Nothing else is to be done at the head: the headers as they were returned decide, whatever is added later."""
+    session = site.open(site.begin(a=1))
+
+    headers = site.manager.commit(session, status=200).apply([("X", "1")])
+    headers.append(("Vary", "Cookie"))
+
+    with pytest.raises(HeadersSent, match="without Vary: Cookie"):
+        session["a"]
+
+
+def test_headers_that_replace_others_decide_anew(site: Managed) -> None:
+    """As in a response that begins again: a use that the first headers allowed makes the second ones vary."""
+    session = site.open(site.begin(a=1))
+    outcome = site.commit(session)
+
+    assert outcome.apply([("Vary", "Cookie")]) == [("Vary", "Cookie")]
+    assert (outcome.is_used, session["a"], outcome.is_used) == (False, 1, True)
+    assert outcome.apply([]) == [("Vary", "Cookie")]
+
+
+def test_phases_only_move_forward(site: Managed) -> None:
+    """Once all is committed, no later commit makes the session writable again: nobody would store it."""
+    session = site.open(site.begin(a=1))
+    len(session)
+    site.finish(session)
+    site.send_head(session)
+
+    with pytest.raises(HeadersSent):
+        session["b"] = 2
+
+
+def test_the_last_commit_ends_it_even_if_it_fails(site: Managed) -> None:
+    """After the last commit nothing is accepted any more, since nobody would store it."""
+    session = site.open(site.begin(list=[]))
+    session["list"].append(object())
+
+    with pytest.raises(EncodeError):
+        site.finish(session)
+    with pytest.raises(HeadersSent):
+        session["b"] = 2
+
+
+def test_a_commit_that_failed_can_be_done_again(site: Managed) -> None:
+    """At the head an error may still be answered for: the session stays open for that answer."""
+    cookie = site.begin(list=[])
+    session = site.open(cookie)
+    session["list"].append(object())
+    with pytest.raises(EncodeError):
+        site.commit(session)
+    session.destroy()
+
+    assert "Max-Age=0" in str(site.commit(session, status=500).set_cookie)
+    assert site.records() == {}

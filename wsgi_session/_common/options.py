@@ -1,0 +1,97 @@
+"""Refuses an option that a constructor does not have, and says which one was probably meant."""
+
+from functools import wraps
+from typing import Any, Final, TypeVar
+
+from ..errors import ConfigError
+
+__all__ = ["checks_options"]
+
+T = TypeVar("T")
+
+_INSIDE: Final = {
+    "cookie": (
+        "Cookie",
+        ("name", "path", "domain", "secure", "httponly", "samesite", "partitioned", "persistent", "rolling"),
+    ),
+    "lifetime": ("Lifetime", ("idle", "absolute", "touch_every")),
+}
+"""What is no option of a middleware itself, but of an object that it takes."""
+
+_OWNED: Final = tuple(names for _, names in _INSIDE.values())
+
+_OTHER_WORDS: Final = {
+    "secretkey": "secret",
+    "secrets": "secret",
+    "url": "store",
+    "uri": "store",
+    "backend": "store",
+    "engine": "store",
+    "key": "environ_key",
+    "maxage": "idle",
+    "age": "idle",
+    "timeout": "idle",
+    "ttl": "idle",
+    "expires": "idle",
+    "expiry": "idle",
+    "lifetime": "absolute",
+    "maxlifetime": "absolute",
+    "permanent": "persistent",
+    "origins": "trusted_origins",
+    "allowedorigins": "trusted_origins",
+}
+"""How other packages call it, without underscores."""
+
+
+def checks_options(cls: type[T]) -> type[T]:
+    """Let the constructor of *cls* raise ``ConfigError`` for a keyword that it does not know; a class decorator.
+
+    The signature stays as it is, for type checkers and for ``help()``.
+    """
+    init = cls.__init__
+    code = init.__code__
+    known = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+
+    @wraps(init)
+    def checked_init(self: Any, *args: Any, **options: Any) -> None:
+        try:
+            for name in options:
+                if name not in known:
+                    advice, all_names = _advice(name, known), ", ".join(known)
+                    raise ConfigError(
+                        f"{type(self).__name__} has no option {name!r}{advice}. Its options are {all_names}."
+                    )
+            init(self, *args, **options)
+        finally:
+            # Error trackers show local variables, and hide a secret only where it stands under its own name.
+            del args, options
+
+    cls.__init__ = checked_init  # type: ignore[method-assign]
+    return cls
+
+
+def _advice(name: str, known: tuple[str, ...]) -> str:
+    """Return what to write instead, beginning with a colon; nothing if nobody can tell."""
+    from difflib import get_close_matches  # only a mistake needs it
+
+    word = _squeezed(name)
+    plain = word.removeprefix("session").removeprefix("cookie")
+    for meant in (word, _OTHER_WORDS.get(word, ""), plain, _OTHER_WORDS.get(plain, "")):
+        if (option := _find(meant, known)) is not None:
+            return f": did you mean {option}?"
+        for option, (owner, inner) in _INSIDE.items():
+            found = None if inner == known else _find(meant, inner)
+            if found is not None and option in known:
+                return f": write {option}={owner}({found}=...)"
+            if found is not None and known in _OWNED:
+                return f": write {option}={owner}({found}=...) as an option of SessionMiddleware"
+    close = get_close_matches(name, known, n=1)
+    return f": did you mean {close[0]}?" if close else ""
+
+
+def _find(meant: str, options: tuple[str, ...]) -> str | None:
+    return next((option for option in options if _squeezed(option) == _squeezed(meant)), None)
+
+
+def _squeezed(name: str) -> str:
+    return name.lower().replace("_", "")

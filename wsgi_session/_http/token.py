@@ -1,0 +1,181 @@
+"""The secret in the cookie: make, sign, verify, and hash into a store key.
+
+A *token* is what only the browser knows. A *key* is its SHA-256, which is all that a store, a log or the application
+ever sees: a key is useless as a cookie.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from itsdangerous import Signer
+from itsdangerous.signer import SigningAlgorithm
+
+from ..errors import ConfigError
+
+__all__ = ["TokenSigner", "Verified", "derive_secret", "make_token", "store_key"]
+
+Secrets = str | bytes | Sequence[str | bytes]
+
+MIN_SECRET_BYTES = 32
+MAX_SECRETS = 5
+
+# 32 random bytes and a SHA-256 signature, each 43 characters of unpadded base64url.
+_SIGNED_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{43}", re.ASCII)
+
+# What consists of such words only comes from somebody's documentation, not from a generator (CVE-2023-27524).
+_PLACEHOLDER = re.compile(
+    r"(?=.*[a-z]|0123|1234)(?:(?:a|abc|an|app|application|bar|bits?|bytes?|change|complex|cookie|default|dev|development|django"
+    r"|flask|foo|for|generated|here|in|is|it|jwt|keep|key|long|me|my|not|of|only|own|password|placeholder"
+    r"|please|production|random|replace|safe|secret|secure|session|some|something|sign|string|strong|super"
+    r"|the|this|to|token|use|value|very|web|with|your|[0-9]++)[\W_]*)+",
+    re.IGNORECASE | re.ASCII,
+)
+
+_MIN_DISTINCT_BYTES = 3
+
+# Bytes that were meant as text: 32 random ones look like that once in 10**13 times.
+_TEXT = re.compile(rb"[\t-\r\x20-\x7e]*")
+
+
+def make_token() -> str:
+    """Return a new token: 256 random bits as 43 characters of base64url (OWASP ASVS 7.2.3)."""
+    return secrets.token_urlsafe(32)
+
+
+def store_key(token: str) -> str:
+    """Return the key under which a store keeps the session of *token*: 64 hexadecimal characters."""
+    return hashlib.sha256(b"wsgi_session:sid:v1\0" + token.encode("ascii")).hexdigest()
+
+
+def derive_secret(token: str, purpose: str) -> bytes:
+    """Return 32 bytes that only the holder of *token* could know, different for each *purpose*.
+
+    The purpose is length-prefixed and versioned, so no two purposes can ever read alike.
+    """
+    name = purpose.encode()
+    message = b"wsgi_session.derive.v1:%d:%s" % (len(name), name)
+    return hmac.digest(token.encode("ascii"), message, "sha256")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Verified:
+    """A token that came with our signature."""
+
+    token: str
+    is_stale: bool
+    """Whether an older secret signed it, so that the cookie is due to be re-issued."""
+    signed: str | None = field(default=None, compare=False)
+    """The text that the newest secret signed; ``None`` if an older one did."""
+
+    def __repr__(self) -> str:
+        return f"Verified(is_stale={self.is_stale})"  # an error page shows local variables: the token is not for it
+
+
+class TokenSigner:
+    """Signs tokens under the newest secret and verifies them under every secret.
+
+    Args:
+        secret: One secret or several, newest first, in a list or separated by white space; each at least 32 bytes.
+        purpose: What the signed text is for. A signature for another purpose does not verify.
+
+    Raises:
+        ConfigError: A secret is missing, too short or a well-known placeholder, or there are more than five.
+    """
+
+    __slots__ = ("_signers",)
+
+    def __init__(self, secret: Secrets, *, purpose: str) -> None:
+        self._signers = tuple(_make_signer(key, purpose) for key in _read_secrets(secret))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} with {len(self._signers)} secret(s)>"
+
+    def sign(self, token: str) -> str:
+        """Return ``token.signature``, made with the newest secret."""
+        return self._signers[0].sign(token).decode("ascii")
+
+    @staticmethod
+    def is_well_formed(text: str) -> bool:
+        """Return whether *text* looks like what :meth:`sign` returns; nothing else is worth a verification."""
+        return _SIGNED_TOKEN.fullmatch(text) is not None
+
+    def verify(self, text: str) -> Verified | None:
+        """Return the token in *text*, or ``None`` unless one of our secrets signed exactly this text.
+
+        Signing again and comparing the whole text accepts one spelling only: base64 has several for the same bytes,
+        and a second spelling of a cookie would slip past anything that remembers the first.
+        """
+        if not self.is_well_formed(text):
+            return None
+        token, presented = text[:43], text.encode("ascii")
+        for age, signer in enumerate(self._signers):
+            if hmac.compare_digest(signer.sign(token), presented):
+                return Verified(token, age > 0, None if age else text)
+        return None
+
+
+class _HMACSHA256(SigningAlgorithm):
+    """What itsdangerous' own class computes, in one call instead of three."""
+
+    def get_signature(self, key: bytes, value: bytes) -> bytes:
+        """Return the HMAC-SHA256 of *value*."""
+        return hmac.digest(key, value, "sha256")
+
+
+def _make_signer(key: bytes, purpose: str) -> Signer:
+    # One key per purpose by HKDF-SHA256 (RFC 5869): extract, then a single block of expand.
+    extracted = hmac.digest(b"wsgi_session/v1", key, "sha256")
+    purpose_key = hmac.digest(extracted, b"sid-sign\x01", "sha256")
+    # The salt is length-prefixed: a cookie's name can never be mistaken for part of the salt or the other way round.
+    salt = f"wsgi_session.v1:sid:{len(purpose)}:{purpose}"
+    derived = Signer(purpose_key, salt=salt, key_derivation="hmac", digest_method=hashlib.sha256).derive_key()
+    # The derivation never changes, so it is done once and not for every cookie.
+    return Signer(derived, salt=salt, key_derivation="none", algorithm=_HMACSHA256())
+
+
+def _read_secrets(secret: Secrets) -> list[bytes]:
+    remedy = "Make one with `wsgi-session keygen`."
+    given = [secret] if isinstance(secret, str | bytes) else secret
+    if not isinstance(given, Sequence) or isinstance(given, bytearray | memoryview):
+        raise ConfigError(f"secret must be str, bytes or a list of them; got {type(given).__name__}. {remedy}")
+    if not given:
+        raise ConfigError(f"secret is an empty list, at least one entry is needed. {remedy}")
+    candidates = [part for entry in given for part in _split(entry)]
+    if len(candidates) > MAX_SECRETS:
+        raise ConfigError(
+            f"secret has {len(candidates)} entries, at most {MAX_SECRETS} are allowed: each one costs every forged "
+            "cookie a verification. Drop the oldest."
+        )
+    return [_check_secret(number, candidate) for number, candidate in enumerate(candidates, start=1)]
+
+
+def _split(entry: object) -> Sequence[object]:
+    """Return the secrets in *entry*, whether it is an argument, a file's content or an environment variable."""
+    if isinstance(entry, bytes) and _TEXT.fullmatch(entry):
+        entry = entry.decode("ascii")
+    # White space is no part of a text: a file ends with a newline, which nobody sees. Random bytes may hold any byte.
+    return (entry.split() or [""]) if isinstance(entry, str) else [entry]
+
+
+def _check_secret(number: int, candidate: object) -> bytes:
+    # The messages say which entry and what is wrong with it, never what it is.
+    where = f"secret (entry {number})"
+    remedy = "Make one with `wsgi-session keygen`."
+    if isinstance(candidate, str):
+        candidate = candidate.encode("utf-8", "surrogatepass")
+    if not isinstance(candidate, bytes):
+        raise ConfigError(f"{where} must be str or bytes, got {type(candidate).__name__}. {remedy}")
+    if len(candidate) < MIN_SECRET_BYTES:
+        raise ConfigError(
+            f"{where} has {len(candidate)} bytes, at least {MIN_SECRET_BYTES} are needed; "
+            f"white space separates secrets. {remedy}"
+        )
+    if len(set(candidate)) < _MIN_DISTINCT_BYTES:
+        raise ConfigError(f"{where} repeats a few bytes only, which anybody can guess. {remedy}")
+    if _PLACEHOLDER.fullmatch(candidate.decode("latin-1")):
+        raise ConfigError(f"{where} is a placeholder, which anybody can guess. {remedy}")
+    return candidate

@@ -1,0 +1,278 @@
+"""Carries out what a plan asks of the store, against other requests that do the same at the same time."""
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final, Literal
+
+from .._http.token import make_token, store_key
+from .._session.plan import StoreAction
+from .._session.state import SessionState, Stored
+from .._values.codec import Codec
+from ..errors import StoreConflict, StoreUnavailable
+from ..events import (
+    Dispatcher,
+    SaveConflict,
+    SessionCreated,
+    SessionDestroyed,
+    SessionRotated,
+    SessionSaved,
+    SessionTouched,
+    ValueOverwritten,
+)
+from ..stores.contract import Store
+from ..stores.record import Record
+from .lifetime import Lifetime
+
+__all__ = ["Committer"]
+
+RETRY_S: Final = 2.0
+"""How long a change that meets newer records is merged and tried again, in seconds."""
+
+MAX_PAUSE_S: Final = 0.05
+"""How long one pause between two tries may be, in seconds."""
+
+SILENCE_S: Final = 0.25
+"""A call that took longer and then failed met a server that is silent: it is not asked again in this request."""
+
+MAX_COLLISIONS: Final = 3
+
+
+class Committer:
+    """Stores what requests did to their sessions: compare and swap, merge, try again; what is dead stays dead."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        codec: Codec,
+        lifetime: Lifetime,
+        events: Dispatcher,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._store = store
+        self._codec = codec
+        self._lifetime = lifetime
+        self._events = events
+
+    def carry_out(self, action: StoreAction, state: SessionState, *, now: float) -> bool:
+        """Carry *action* out at the time *now*, in Unix seconds.
+
+        Returns:
+            ``False`` if the session turned out to be dead: nothing was stored, and no cookie may be sent.
+
+        Raises:
+            EncodeError: A nested change cannot be stored, or all values together are too big. Nothing was stored.
+            StoreUnavailable: The store did not answer.
+            StoreConflict: Other requests were faster, for two seconds.
+        """
+        if action is StoreAction.NOTHING:
+            return True  # most requests only look
+        stored = state.stored
+        if state.ended is not None and action in (StoreAction.DELETE, StoreAction.REPLACE):
+            self._delete(state, state.ended)
+        if action is StoreAction.CREATE or action is StoreAction.REPLACE:
+            self._create(state, now)
+        elif stored is not None and action is StoreAction.UPDATE:
+            is_repair = state.is_repair_due and not state.changes.is_dirty
+            return self._repair(state, stored, now) if is_repair else self._update(state, stored, now)
+        elif stored is not None and action is StoreAction.ROTATE:
+            return self._rotate(state, stored, now)
+        elif stored is not None and action is StoreAction.TOUCH:
+            return self._touch(state, stored, now)
+        elif stored is not None and action is StoreAction.WITHDRAW:
+            return self._withdraw(state, stored)
+        return True
+
+    # Local variables hold records and no bytes: when a store fails, error trackers show them.
+
+    def _create(self, state: SessionState, now: float) -> None:
+        expires_at = self._lifetime.ends_at(started_at=now, seen_at=now)
+        record = Record(data=state.changes.encode(), created_at=now, seen_at=now, expires_at=expires_at)
+        created = self._insert(state, record)
+        self._settle(state, created, record)
+        state.new_token, state.is_unsent = None, True
+        self._events.emit(SessionCreated, id=created.key)
+
+    def _update(self, state: SessionState, stored: Stored, now: float) -> bool:
+        key, version = stored.key, stored.record.version
+        mine = record = self._seen(stored.record, now, state.changes.encode())
+        until = None
+        overwritten: tuple[str, ...] = ()
+        while True:
+            if version is not None and self._store.update(key, record, version=version):
+                self._settle(state, Stored(stored.token, key, record, signed=stored.signed), mine)
+                self._tell_of(overwritten, key)
+                self._events.emit(SessionSaved, id=key)
+                return True
+            until = self._pause(until, key)
+            fresh = self._fresh(state, key, now)
+            if fresh is None:
+                return self._lose(state, key)
+            version, record, overwritten = fresh
+
+    def _rotate(self, state: SessionState, stored: Stored, now: float) -> bool:
+        """Create the new record, which no client knows yet, then delete the old one in the version it was copied from.
+
+        So of two rotations one wins, and a crash in between leaves the old id working and an unreachable record.
+        """
+        key, version = stored.key, stored.record.version
+        mine = self._seen(stored.record, now, state.changes.encode())
+        rotated = self._insert(state, mine)
+        is_kept, until = False, None
+        overwritten: tuple[str, ...] = ()
+        asked_at = self._monotonic()
+        try:
+            while True:
+                if version is not None and self._store.delete(key, version=version):
+                    is_kept = True
+                    self._settle(state, rotated, mine)
+                    state.new_token, state.is_rotation_due, state.is_unsent = None, False, True
+                    self._tell_of(overwritten, key)
+                    self._events.emit(SessionRotated, id=rotated.key, old_id=key)
+                    return True
+                until = self._pause(until, key)
+                asked_at = self._monotonic()
+                fresh = self._fresh(state, key, now)
+                if fresh is None or not self._overwrite(rotated.key, fresh[1]):
+                    return self._lose(state, key)
+                version, record, overwritten = fresh
+                rotated = replace(rotated, record=record)
+        except StoreUnavailable:
+            is_kept = self._is_silent(asked_at)
+            raise
+        finally:
+            if not is_kept:
+                self._discard(rotated.key)
+
+    def _overwrite(self, key: str, record: Record) -> bool:
+        """Bring the rotated copy up to date with what another request stored under the old id meanwhile."""
+        copied = self._store.load(key)
+        # Gone, it was revoked before anybody knew it.
+        return copied is not None and self._store.update(key, record, version=copied.version)
+
+    def _touch(self, state: SessionState, stored: Stored, now: float) -> bool:
+        if state.is_touch_refused:
+            return state.is_unsent
+        record = self._seen(stored.record, now, version=stored.record.version)
+        try:
+            is_alive = self._store.touch(stored.key, seen_at=record.seen_at, expires_at=record.expires_at)
+        except StoreUnavailable:
+            return self._refuse_touch(state)
+        if not is_alive:
+            return False
+        state.stored = Stored(stored.token, stored.key, record, signed=stored.signed)
+        self._events.emit(SessionTouched, id=stored.key)
+        return True
+
+    def _repair(self, state: SessionState, stored: Stored, now: float) -> bool:
+        """Put a time in the future right, which the application does not know of and can do without."""
+        try:
+            return self._update(state, stored, now)
+        except StoreUnavailable:
+            return self._refuse_touch(state)
+
+    def _refuse_touch(self, state: SessionState) -> bool:
+        """Let a page that only read go out though the store takes no writes: it is full, or a replica.
+
+        The idle limit stays where it is, so it ends the session as ever. No cookie, but for an id made by ``save()``.
+        """
+        state.is_touch_refused, state.is_repair_due = True, False
+        return state.is_unsent
+
+    def _withdraw(self, state: SessionState, stored: Stored) -> bool:
+        """Drop what is under an id that nobody was given: logged out, never half logged in."""
+        if state.is_unsent:
+            self._discard(stored.key)
+        return self._lose(state, stored.key, "unsent")
+
+    def _delete(self, state: SessionState, key: str) -> None:
+        """Delete the destroyed session. The browser is logged out also where another request was first."""
+        if self._store.delete(key):
+            self._events.emit(SessionDestroyed, id=key)
+        else:
+            self._events.emit(SaveConflict, id=key, reason="gone")
+        state.ended = None
+
+    def _insert(self, state: SessionState, record: Record) -> Stored:
+        """Store *record* under the coming token; a token that is taken gives way to another one."""
+        for _ in range(MAX_COLLISIONS):
+            key = store_key(state.token)
+            asked_at = self._monotonic()
+            try:
+                is_created = self._store.create(key, record)
+            except StoreUnavailable:
+                if not self._is_silent(asked_at):
+                    self._discard(key)  # it may have been created, with only the answer lost
+                raise
+            if is_created:
+                return Stored(state.token, key, record)
+            if state.is_derived:
+                break  # paired middleware has told the secret of this one already
+            state.new_token = make_token()
+        raise StoreConflict("the id made for this session was taken; nothing was stored.")
+
+    def _discard(self, key: str) -> None:
+        """Remove a record that no browser was told of. As well as can be: it is unreachable anyway and will expire."""
+        with suppress(StoreUnavailable):
+            self._store.delete(key)
+
+    def _is_silent(self, asked_at: float) -> bool:
+        """Return whether the call that was begun at *asked_at* and failed has taken a time-out: one is enough."""
+        return self._monotonic() - asked_at >= SILENCE_S
+
+    def _fresh(self, state: SessionState, key: str, now: float) -> tuple[object, Record, tuple[str, ...]] | None:
+        """Return the stored version, its record with this request's changes on top, and the keys that this overwrites.
+
+        ``None`` if it is dead.
+        """
+        loaded = self._store.load(key)
+        record = None if loaded is None else loaded.clamped(now)
+        theirs = None if record is None else self._codec.decode(record.data)
+        if record is None or theirs is None:
+            return None
+        merged = state.changes.merge_into(theirs)
+        return record.version, self._seen(record, now, self._codec.encode(merged.data)), merged.overwritten
+
+    def _tell_of(self, overwritten: tuple[str, ...], key: str) -> None:
+        if overwritten:
+            self._events.emit(ValueOverwritten, id=key, keys=overwritten)
+
+    def _seen(self, record: Record, now: float, data: bytes | None = None, version: object = None) -> Record:
+        """Return *record* as used now, if given with other data, and in *version*: by default one not known yet."""
+        expires_at = self._lifetime.ends_at(started_at=record.started_at, seen_at=now)
+        return record.renewed(seen_at=now, expires_at=expires_at, data=data, version=version)
+
+    def _settle(self, state: SessionState, stored: Stored, mine: Record) -> None:
+        """Remember that everything this request did so far is stored: what *mine* holds was merged into *stored*."""
+        state.stored = stored
+        state.is_repair_due = False
+        state.changes.settle(stored.record.data, mine.data)
+
+    def _lose(self, state: SessionState, key: str, reason: Literal["gone", "unsent"] = "gone") -> bool:
+        """Drop what this request did to a session that has no way on: what is dead stays dead."""
+        state.is_lost = True
+        self._events.emit(SaveConflict, id=key, reason=reason)
+        return False
+
+    def _pause(self, until: float | None, key: str) -> float:
+        """Wait before another try; return until when to try, which at the first time is *until* = ``None``.
+
+        Raises:
+            StoreConflict: It is too late for another try.
+        """
+        now = self._monotonic()
+        if until is None:
+            return now + RETRY_S  # at once: whoever was faster is done by now
+        if now >= until:
+            self._events.emit(SaveConflict, id=key, reason="busy")
+            raise StoreConflict(f"other requests changed this session first, for {RETRY_S:g} seconds.")
+        # Random, so that requests that got in each other's way do not meet again, and growing with the time it takes.
+        longest_s = min(now - (until - RETRY_S), until - now, MAX_PAUSE_S)
+        self._sleep(os.urandom(1)[0] / 255 * longest_s)
+        return until

@@ -1,0 +1,66 @@
+"""Any store, failing closed: whatever it raises becomes ``StoreUnavailable``, with an event.
+
+What the store itself reports during a call goes to the same dispatcher.
+"""
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from ..errors import StoreUnavailable
+from ..events import Dispatcher, StoreFailed
+from ..stores._parts.reporting import begin_reporting, end_reporting
+from ..stores.contract import Store
+from ..stores.record import Record
+
+__all__ = ["GuardedStore"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class GuardedStore:
+    """A store that wraps another one and raises nothing but ``StoreUnavailable``."""
+
+    __slots__ = ("_events", "_store")
+
+    def __init__(self, store: Store, events: Dispatcher) -> None:
+        self._store = store
+        self._events = events
+
+    def load(self, key: str) -> Record | None:
+        """Return the live record under *key*, or ``None``."""
+        return self._call("load", self._store.load, key)
+
+    def create(self, key: str, record: Record) -> bool:
+        """Insert *record*, unless *key* exists."""
+        return self._call("create", self._store.create, key, record)
+
+    def update(self, key: str, record: Record, *, version: object) -> bool:
+        """Replace the record if it is live and still this *version*."""
+        return self._call("update", self._store.update, key, record, version=version)
+
+    def touch(self, key: str, *, seen_at: float, expires_at: float) -> bool:
+        """Move the limits of a live record forward."""
+        return self._call("touch", self._store.touch, key, seen_at=seen_at, expires_at=expires_at)
+
+    def delete(self, key: str, *, version: object = None) -> bool:
+        """Remove the record, if given only in that *version*; return whether a live one was removed."""
+        return self._call("delete", self._store.delete, key, version=version)
+
+    def close(self) -> None:
+        """Release what this process holds."""
+        self._call("close", self._store.close)
+
+    def _call(self, operation: str, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        token = begin_reporting(self._events)
+        try:
+            return method(*args, **kwargs)
+        except StoreUnavailable as error:
+            self._events.emit(StoreFailed, operation=operation, error=str(error))
+            raise
+        except Exception as error:
+            # A store that breaks its contract. The text is its driver's, and may hold anything: only the kind is told.
+            self._events.emit(StoreFailed, operation=operation, error=type(error).__name__)
+            raise StoreUnavailable(f"the session store failed to {operation}: {type(error).__name__}") from error
+        finally:
+            end_reporting(token)

@@ -1,0 +1,316 @@
+"""Opens and commits sessions against a store. Knows no WSGI: framework adapters use it as the middleware does."""
+
+import logging
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Self, TypeVar
+
+from .._common.clock import clock_of
+from .._common.options import checks_options
+from .._http.cookie import MAX_AGE_S, Cookie
+from .._http.headers import HeaderEdit, Headers, add_vary_cookie, has_cookie, replace_cookie
+from .._http.token import TokenSigner
+from .._session.plan import CookieAction, make_plan
+from .._session.session import Session, transaction_of
+from .._session.state import SessionState
+from .._session.transaction import Transaction
+from .._values.codec import Codec, JSONCodec
+from ..errors import ConfigError, StoreUnavailable
+from ..events import Dispatcher, Event
+from ..stores.contract import Store
+from ..stores.url import DEFAULT_STORE_URL, store_from_url
+from .committer import Committer
+from .facts import CommitFacts
+from .finder import Finder
+from .guarded import GuardedStore
+from .lifetime import Lifetime
+from .registry import SessionRegistry
+
+__all__ = ["Outcome", "SessionManager"]
+
+logger = logging.getLogger("wsgi_session")
+
+T = TypeVar("T")
+
+
+# Not frozen: that would treble the cost of making one, and every request that uses its session makes one.
+@dataclass(slots=True, eq=False)
+class Outcome:
+    """What a commit means for the response."""
+
+    session: Session = field(repr=False)
+    """What was committed."""
+    set_cookie: str | None = field(default=None, repr=False)
+    """The value of the ``Set-Cookie`` header to add."""
+    wire_name: str = ""
+    """The name of the cookie in *set_cookie*."""
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the response depends on the session."""
+        transaction = transaction_of(self.session)
+        return transaction.state is not None or transaction.failure is not None
+
+    @property
+    def edits(self) -> tuple[HeaderEdit, ...]:
+        """What paired middleware adds to the headers."""
+        return transaction_of(self.session).header_edits
+
+    def apply(self, headers: Headers) -> Headers:
+        """Return *headers* with what this outcome adds: the very same list if the session was not used.
+
+        Send what it returns: the session remembers it, since the headers decide whether it may still be used for the
+        first time afterwards. Call it again for headers that replace these.
+        """
+        if self.is_used:
+            if self.set_cookie is not None:
+                headers = self._with_cookie(headers, self.set_cookie)
+            for edit in self.edits:
+                headers = edit(headers)
+            headers = add_vary_cookie(headers)
+        transaction_of(self.session).remember_headers(headers)
+        return headers
+
+    def _with_cookie(self, headers: Headers, set_cookie: str) -> Headers:
+        if has_cookie(headers, self.wire_name):
+            logger.warning(
+                "The application sets a cookie named %r itself; it gives way to the session's own.", self.wire_name
+            )
+        return replace_cookie(headers, self.wire_name, set_cookie)
+
+
+@dataclass(frozen=True, slots=True)
+class _StoreBackend:
+    """The :class:`~wsgi_session.transaction.Backend` of sessions that a store has."""
+
+    find: Callable[[str], SessionState]
+    save: Callable[[Transaction], None]
+    clock: Callable[[], float]
+    events: Dispatcher
+
+
+@checks_options
+class SessionManager:
+    """Opens and commits sessions against a store.
+
+    Takes the options of :class:`~wsgi_session.SessionMiddleware`, which see.
+
+    Raises:
+        ConfigError: An option is not allowed; the text names the remedy.
+    """
+
+    def __init__(
+        self,
+        store: Store | str | None = None,
+        *,
+        secret: str | bytes | Sequence[str | bytes] | None = None,
+        cookie: Cookie | None = None,
+        lifetime: Lifetime | None = None,
+        codec: Codec | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.cookie = _checked("cookie", Cookie() if cookie is None else cookie, Cookie)
+        if not self.cookie.httponly:
+            logger.warning(
+                "The session cookie %r is readable by scripts: one injected script can take the session over.",
+                self.cookie.wire_name,
+            )
+        self.lifetime = _checked("lifetime", Lifetime() if lifetime is None else lifetime, Lifetime)
+        codec = JSONCodec() if codec is None else codec
+        if isinstance(codec, type) or not isinstance(codec, Codec):
+            raise ConfigError(f"codec must be a Codec, such as JSONCodec(); got {codec!r}.")
+        if on_event is not None and not callable(on_event):
+            raise ConfigError(f"on_event must be callable or None, got {type(on_event).__name__}.")
+        clock = clock_of(clock)
+        self._clock = clock
+        self._signer = TokenSigner(_given_secret(secret), purpose=self.cookie.wire_name)
+        self.store = _make_store(store, clock)
+        events = Dispatcher(on_event, clock)
+        guarded = GuardedStore(self.store, events)
+        self._committer = Committer(guarded, codec=codec, lifetime=self.lifetime, events=events)
+        finder = Finder(
+            guarded,
+            signer=self._signer,
+            cookie=self.cookie,
+            codec=codec,
+            lifetime=self.lifetime,
+            events=events,
+            clock=clock,
+        )
+        self._backend = _StoreBackend(find=finder.find, save=self._save, clock=clock, events=events)
+        self._registry = SessionRegistry(self.store, codec=codec, events=events, clock=clock)
+        self._is_http_warned = False
+
+    def __repr__(self) -> str:
+        return f"<SessionManager of {self.store!r}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release what the store holds, connections and files. A later request opens them again."""
+        self.store.close()
+
+    def handle(self) -> SessionRegistry:
+        """Return the registry of all sessions in this manager's store."""
+        return self._registry
+
+    def open(self, cookie_header: str) -> Session:
+        """Return the session of a request with this ``Cookie`` header. Reads nothing yet."""
+        return Session(Transaction(self._backend, cookie_header))
+
+    def commit(
+        self,
+        session: Session,
+        *,
+        status: int | None,
+        is_https: bool = True,
+        can_tell: bool = True,
+        is_over: bool = False,
+    ) -> Outcome:
+        """Store what the request did to *session*, and return what its response has to tell.
+
+        Call it when the response head is about to leave, and once more when the response is over. From then on a
+        change that could not be told, or stored, raises ``HeadersSent``.
+
+        Args:
+            session: What :meth:`open` returned.
+            status: The response's status code; ``None`` if the application raised.
+            is_https: Whether the request came over https.
+            can_tell: Whether the response head is still to leave.
+            is_over: Whether this is the last call for this session.
+
+        Raises:
+            EncodeError: A nested change cannot be stored, or all values together are too big. Nothing was stored.
+            StoreUnavailable: The store did not answer; no cookie may be sent.
+            StoreConflict: Other requests were faster, for two seconds; no cookie may be sent.
+        """
+        transaction = transaction_of(session)
+        if transaction.pass_unused(is_final=is_over):
+            return Outcome(session)
+        with transaction.lock:
+            set_cookie, state = None, transaction.state
+            try:
+                if state is not None:
+                    if transaction.failure is None:
+                        is_failed = status is None or status >= 500
+                        set_cookie = self._carry_out(transaction, state, is_failed=is_failed, can_tell=can_tell)
+                    elif can_tell:
+                        set_cookie = self._pending_cookie(state)
+                # Under the lock, so another thread's change is stored, or refused; and never taken back.
+                transaction.headers_sent = True
+            finally:
+                if is_over:
+                    transaction.headers_sent = transaction.is_closed = True
+        if set_cookie is not None and not is_https:
+            self._warn_of_http()
+        return Outcome(session, set_cookie, self.cookie.wire_name)
+
+    def _save(self, transaction: Transaction) -> None:
+        """Commit now; the cookie waits for the response headers."""
+        transaction.check_store()
+        state = transaction.state
+        if state is not None:
+            can_tell = not transaction.headers_sent
+            self._carry_out(transaction, state, is_failed=False, can_tell=can_tell, is_early=True)
+
+    def _carry_out(
+        self, transaction: Transaction, state: SessionState, *, is_failed: bool, can_tell: bool, is_early: bool = False
+    ) -> str | None:
+        """Do what the request asks for, and return the ``Set-Cookie`` value to send now, if any."""
+        if state.is_lost:
+            return None
+        now = self._clock()
+        facts = CommitFacts(
+            state,
+            self.lifetime,
+            now=now,
+            is_rolling=self.cookie.persistent and self.cookie.rolling,
+            is_failed=is_failed,
+            can_tell=can_tell,
+            is_early=is_early,
+        )
+        action, cookie_action = make_plan(facts)
+        try:
+            is_alive = self._committer.carry_out(action, state, now=now)
+        except StoreUnavailable as failure:
+            transaction.failure = failure
+            raise
+        if not is_alive:
+            return None
+        if is_early:
+            state.pending_cookie = state.pending_cookie if cookie_action is CookieAction.NOTHING else cookie_action
+            return None
+        state.pending_cookie, state.is_unsent = CookieAction.NOTHING, False
+        return None if cookie_action is CookieAction.NOTHING else self._set_cookie_value(cookie_action, state, now)
+
+    def _pending_cookie(self, state: SessionState) -> str | None:
+        """Return the ``Set-Cookie`` value of what ``save()`` committed before the store failed, if any.
+
+        What it committed stands, and the browser would otherwise be left with an id that is dead.
+        """
+        pending, is_unsent = state.pending_cookie, state.is_unsent
+        state.pending_cookie, state.is_unsent = CookieAction.NOTHING, False
+        if state.is_lost or not (is_unsent or pending is CookieAction.ERASE):
+            return None
+        return self._set_cookie_value(pending, state, self._clock())
+
+    def _set_cookie_value(self, cookie_action: CookieAction, state: SessionState, now: float) -> str | None:
+        if cookie_action is CookieAction.ERASE or state.stored is None:
+            return self.cookie.erase()
+        if not self.cookie.persistent:
+            max_age_s = None
+        elif self.cookie.rolling:
+            max_age_s = math.ceil(state.stored.record.expires_at - now)
+        else:
+            max_age_s = math.ceil(min(self.lifetime.absolute_end(state.stored.record.started_at) - now, MAX_AGE_S))
+        return self.cookie.write(state.stored.signed or self._signer.sign(state.stored.token), max_age_s=max_age_s)
+
+    def _warn_of_http(self) -> None:
+        if self.cookie.secure and not self._is_http_warned:
+            self._is_http_warned = True
+            logger.warning(
+                "The Secure cookie %r was issued over plain http. Chromium, Firefox and curl accept that on localhost "
+                "only; Safari, requests and httpx never do. On a developer's machine use Cookie.for_development(); "
+                "behind a proxy that ends TLS make it set wsgi.url_scheme, as werkzeug's ProxyFix does.",
+                self.cookie.wire_name,
+            )
+
+
+def _checked(option: str, value: T, kind: type[T]) -> T:
+    if not isinstance(value, kind):
+        raise ConfigError(f"{option} must be a {kind.__name__}, such as {kind.__name__}(); got {value!r}.")
+    return value
+
+
+def _given_secret(secret: str | bytes | Sequence[str | bytes] | None) -> str | bytes | Sequence[str | bytes]:
+    if secret is not None:
+        return secret
+    from_environment = os.environ.get("WSGI_SESSION_SECRET", "")
+    if not from_environment.strip():
+        raise ConfigError(
+            "secret is missing: pass secret=..., or set WSGI_SESSION_SECRET (several, newest first, separated by "
+            "spaces). Make one with `wsgi-session keygen`, and keep it: a new one ends all sessions."
+        )
+    return from_environment
+
+
+def _make_store(store: Store | str | None, clock: Callable[[], float]) -> Store:
+    if store is None:
+        store = os.environ.get("WSGI_SESSION_STORE") or DEFAULT_STORE_URL
+    if isinstance(store, str):
+        return store_from_url(store, clock=clock)
+    if isinstance(store, type):
+        raise ConfigError(f"store must be a Store, got the class {store.__name__}: write {store.__name__}(...).")
+    if not isinstance(store, Store):
+        raise ConfigError(
+            f"store must be a Store or a URL such as {DEFAULT_STORE_URL!r}, got an object of type "
+            f"{type(store).__name__}, which lacks a method of the store contract."
+        )
+    return store

@@ -1,0 +1,1 @@
+"""What an application holds, of one request."""

@@ -1,0 +1,261 @@
+"""The data of one session during one request, and what was done to it.
+
+Knows no store, no lock and no clock; :mod:`~wsgi_session._session.session` guards it.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from .._values.codec import Codec, as_stored, copied, is_mutable
+from ..errors import EncodeError
+from .merge import Merged, is_overwritten, merge, same
+from .operation import Operation, appended, applied, defaulted, redone, removed, require_list, written
+from .path import ABSENT, Key, Path, find, look, path_of, put
+
+__all__ = ["Changes"]
+
+_LIVE: Final = frozenset({dict, list, set})
+
+
+class Changes:
+    """The values of a session, and enough memory of what was done to them to do it again on fresher ones.
+
+    Args:
+        codec: Says which values can be stored, and notices changes inside of values.
+        data: The values as loaded; owned by this object from now on.
+        base: The bytes that *data* was decoded from; empty for a session that nothing is stored of.
+    """
+
+    __slots__ = ("_assigned", "_base", "_codec", "_is_cleared", "_is_marked", "_operations", "_watched", "data")
+
+    def __init__(self, codec: Codec, data: dict[str, Any], base: bytes) -> None:
+        self._codec = codec
+        self._base = base
+        self._is_marked = False
+        self._is_cleared = False
+        # Keys that got a new value, or were removed: what others did to them does not matter any more.
+        self._assigned: set[str] = set()
+        self._operations: dict[str, list[Operation]] = {}
+        # Keys whose list or dict the application holds, and may change without telling.
+        self._watched: set[str] = set()
+        self.data = data
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether there is something to store."""
+        if self._is_marked or not self._watched:
+            return self._is_marked
+        try:
+            return self.encode() != self._base
+        except EncodeError:
+            return True  # raised at the commit, which says where
+
+    def read(self, key: str) -> Any:
+        """Return the live value of *key*. Raises ``KeyError`` when it is absent."""
+        value = self.data[key]
+        if is_mutable(value):
+            self._watched.add(key)
+        return value
+
+    def read_at(self, path: Path) -> Any:
+        """Return the live value at *path*, or ``ABSENT``. Raises ``TypeError`` where that leads through no dict."""
+        value = find(self.data, path)
+        if value is not ABSENT:
+            self._watch(path, value)
+        return value
+
+    def assign(self, key: str, value: Any) -> None:
+        """Set *key*. Raises ``EncodeError`` for a value that cannot be stored, with nothing changed.
+
+        The very list or dict that is there already is no new value: what changed inside of it is merged as ever.
+        """
+        value = as_stored(self._codec, key, value)
+        if not is_mutable(value):
+            self.data[key] = value
+            self._mark_assigned(key)
+            return
+        self._watched.add(key)
+        if type(value) in _LIVE and value is self.data.get(key):
+            self._is_marked = True
+            return
+        self.data[key] = value
+        self._mark_assigned(key)
+
+    def assign_at(self, path: Path, value: Any) -> None:
+        """Set the entry at *path*, and no more than that. Raises as :meth:`assign`, and as :func:`find`."""
+        held = find(self.data, path)
+        value = self._as_stored_at(path, value)
+        self._watch(path, value)
+        if type(value) in _LIVE and value is held:
+            self._is_marked = True
+            return
+        put(self.data, path, value)
+        self._remember(written(path, value))
+
+    def set_default(self, key: str, value: Any) -> None:
+        """Set the absent *key*, if it is still absent when this is stored. Raises as :meth:`assign`."""
+        value = as_stored(self._codec, key, value)
+        self.data[key] = value
+        self._watch((key,), value)
+        self._remember(defaulted((key,), value))
+
+    def remove(self, key: str) -> Any:
+        """Remove *key* and return its value. Raises ``KeyError`` when it is absent."""
+        value = self.data.pop(key)
+        self._mark_assigned(key)
+        return value
+
+    def remove_at(self, path: Path) -> None:
+        """Remove the entry at *path*, after :meth:`read_at` found it."""
+        put(self.data, path, ABSENT)
+        self._remember(removed(path))
+
+    def clear(self) -> None:
+        """Remove everything, also what other requests committed before this one does."""
+        if not self.data and not self._is_marked:
+            return
+        self.data.clear()
+        self._assigned.clear()
+        self._operations.clear()
+        self._is_cleared = self._is_marked = True
+
+    def operate(self, key: Key, function: Callable[[Any], Any]) -> Any:
+        """Replace the value of *key* by what *function* makes of it, and remember how."""
+        path = path_of(key)
+        value = copied(self._as_stored_at(path, function(copied(find(self.data, path)))))
+        put(self.data, path, value)
+        self._remember(applied(path, function))
+        self._watch(path, value)
+        return value
+
+    def append(self, key: Key, item: Any) -> None:
+        """Append *item* to the list under *key*, in place, so that who holds the list sees it."""
+        path = path_of(key)
+        items = find(self.data, path)
+        self._as_stored_at(path, [item])
+        if items is ABSENT:
+            items = []
+        require_list(items).append(item)
+        put(self.data, path, items)
+        self._watch(path, item)
+        self._remember(appended(path, item))
+
+    def renewed(self) -> "Changes":
+        """Return the changes of a session that nothing is stored of."""
+        return Changes(self._codec, {}, b"")
+
+    def encode(self) -> bytes:
+        """Return the values as bytes. Raises ``EncodeError`` for a nested change that cannot be stored."""
+        if self._base and not (self._is_marked or self._watched):
+            return self._base  # nobody can have changed them
+        return self._codec.encode(self.data)
+
+    def settle(self, stored: bytes, mine: bytes | None = None) -> None:
+        """Start over: *stored* is in the store now.
+
+        Args:
+            stored: These values as bytes, or what a merge made of them.
+            mine: These values as bytes, as they were before that merge.
+        """
+        if mine is not None and mine is not stored:
+            stored = self._adopt(self._decode(mine), self._decode(stored)) or mine
+        self._base = stored
+        self._is_marked = self._is_cleared = False
+        self._assigned.clear()
+        self._operations.clear()
+
+    def merge_into(self, theirs: dict[str, Any]) -> Merged:
+        """Return *theirs*, what the store has by now, with these changes on top.
+
+        Raises:
+            EncodeError: A nested change cannot be stored.
+            Exception: Whatever a function given to ``Session.apply`` raises on the value that it now meets.
+        """
+        base, mine, theirs = self._decode(self._base), self._decode(self.encode()), dict(theirs)
+        lost = [key for key in self._operations if self._redo(key, base, mine, theirs)]
+        merged = merge(base, mine, theirs, assigned=self._assigned, is_cleared=self._is_cleared)
+        return merged._replace(overwritten=tuple(dict.fromkeys([*merged.overwritten, *lost])))
+
+    def _mark_assigned(self, key: str) -> None:
+        self._is_marked = True
+        self._assigned.add(key)
+        self._operations.pop(key, None)
+
+    def _remember(self, operation: Operation) -> None:
+        self._is_marked = True
+        key = operation.path[0]
+        # On a value of my own there is nothing to do again: the outcome is mine, whatever others did.
+        if not self._is_cleared and key not in self._assigned:
+            self._operations.setdefault(key, []).append(operation)
+
+    def _watch(self, path: Path, value: Any) -> None:
+        if is_mutable(value):
+            self._watched.add(path[0])
+
+    def _as_stored_at(self, path: Path, value: Any) -> Any:
+        """Like :func:`as_stored`, for an entry: what is wrong with it is said with the whole path."""
+        if path[1:]:
+            nested = value
+            for step in reversed(path[1:]):
+                nested = {step: nested}
+            as_stored(self._codec, path[0], nested)
+        return as_stored(self._codec, path[-1], value)
+
+    def _redo(self, key: str, base: dict[str, Any], mine: dict[str, Any], theirs: dict[str, Any]) -> bool:
+        """Do the operations on *key* again, in *theirs* and in *base*: what is left to merge is what else I did to it.
+
+        Returns:
+            Whether one of them stored something over what the others did.
+        """
+        operations, was, now = self._operations[key], base.get(key, ABSENT), theirs.get(key, ABSENT)
+        if same(was, now):
+            return False  # mine is the outcome
+        expected = mine.get(key, ABSENT)
+        if key in self._watched:
+            try:
+                expected = self._redone(key, was)
+            except Exception:  # noqa: BLE001  it depends on what else I did to the value, and is merged as a part of that
+                return False
+        try:
+            result = self._redone(key, now)
+        except Exception:
+            if same(expected, mine.get(key, ABSENT)):
+                raise
+            return False
+        paths = {operation.path for operation in operations if operation.is_blind}
+        lost = [is_overwritten(*(look(side, path) for side in (base, mine, theirs))) for path in _outermost(paths)]
+        put(base, (key,), expected)
+        put(theirs, (key,), result)
+        return any(lost)
+
+    def _redone(self, key: str, value: Any) -> Any:
+        result = redone(self._operations[key], key, value)
+        if result is ABSENT or key not in self._watched:
+            return result
+        return self._decode(self._codec.encode({key: result})).get(key, ABSENT)
+
+    def _adopt(self, mine: dict[str, Any], stored: dict[str, Any]) -> bytes | None:
+        """Take over what others stored, and return the bytes of that; ``None`` if it is too much together.
+
+        What the application holds stays as it is, and is merged again at the next commit: to replace it would lose
+        what is changed inside of it later, and to change it would change what may be held elsewhere, too.
+        """
+        held = {key for key in self._watched if is_mutable(self.data.get(key))}
+        data = {key: mine[key] for key in held} | {key: value for key, value in stored.items() if key not in held}
+        # In the order of the session, since other bytes would look like a change.
+        data = {key: data[key] for key in [*self.data, *data] if key in data}
+        with suppress(EncodeError):
+            payload = self._codec.encode(data)
+            self.data = {key: self.data[key] if key in held else value for key, value in data.items()}
+            self._watched = held
+            return payload
+        return None
+
+    def _decode(self, payload: bytes) -> dict[str, Any]:
+        return self._codec.decode(payload) or {} if payload else {}
+
+
+def _outermost(paths: set[Path]) -> list[Path]:
+    """Return *paths* without those that lead into what another one leads to, so that nothing is compared twice."""
+    return [path for path in paths if not any(path[:depth] in paths for depth in range(1, len(path)))]

@@ -1,0 +1,250 @@
+"""The values of a session as a mapping, and the verbs that are exact when requests race."""
+
+from collections.abc import Callable, ItemsView, Iterator, KeysView, MutableMapping, ValuesView
+from decimal import Decimal
+from typing import Any, Final, Self, TypeVar, overload
+
+from .._values.codec import convert, copied
+from .changes import Changes
+from .path import ABSENT, Key, find, path_of
+from .transaction import Transaction
+
+__all__ = ["SessionMapping"]
+
+T = TypeVar("T")
+
+_NO_DEFAULT: Final[Any] = object()
+
+
+class SessionMapping(MutableMapping[str, Any]):
+    """What :class:`~wsgi_session.Session` does with its values. Every verb may be called from several threads."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def __getitem__(self, key: str) -> Any:
+        with self._transaction.lock:
+            return self._transaction.use().changes.read(key)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Store *value* under *key*. Raises ``EncodeError`` right here for a value that cannot be stored."""
+        with self._transaction.lock:
+            self._transaction.changes().assign(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        with self._transaction.lock:
+            self._changes_of(key).remove(key)
+
+    def __contains__(self, key: object) -> bool:
+        with self._transaction.lock:
+            return key in self._transaction.use().changes.data
+
+    def __len__(self) -> int:
+        with self._transaction.lock:
+            return len(self._transaction.use().changes.data)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def keys(self) -> KeysView[str]:
+        """Return the keys as they are now."""
+        with self._transaction.lock:
+            return dict.fromkeys(self._transaction.use().changes.data).keys()
+
+    def values(self) -> ValuesView[Any]:
+        """Return the live values of the keys that there are now."""
+        return self._snapshot().values()
+
+    def items(self) -> ItemsView[str, Any]:
+        """Return the keys that there are now with their live values."""
+        return self._snapshot().items()
+
+    @overload
+    def get(self, key: Key, default: Any = None) -> Any: ...
+    @overload
+    def get(self, key: Key, default: None = None, *, type: type[T]) -> T | None: ...
+    @overload
+    def get(self, key: Key, default: T, *, type: type[T]) -> T: ...
+    # The values are Any, so no overload narrows them. "type" is the name that werkzeug's MultiDict.get has for it.
+    def get(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        key: Key,
+        default: Any = None,
+        *,
+        type: Any = None,  # noqa: A002
+    ) -> Any:
+        """Return the value of *key*, or *default*.
+
+        Args:
+            key: What to look up; a tuple is a path through dicts: ``("cart", "pear")``.
+            default: What to return when *key* is absent, or does not fit *type*.
+            type: Anything that ``msgspec.convert`` knows: ``int``, ``list[Item]``, a dataclass, a TypedDict, an enum,
+                ``datetime`` … The result is then a copy: put it back with :meth:`set`. Without it, the result is the
+                live value, whose nested changes are saved.
+
+        Raises:
+            TypeError: A path leads through something that is no dict.
+        """
+        with self._transaction.lock:
+            changes = self._transaction.use().changes
+            if key in changes.data:
+                return changes.read(key) if type is None else convert(changes.data[key], type, default)
+            if not isinstance(key, tuple):
+                return default
+            path = path_of(key)
+            value = changes.read_at(path) if type is None else find(changes.data, path)
+            if value is ABSENT:
+                return default
+            return value if type is None else convert(value, type, default)
+
+    def set(self, key: Key, value: Any) -> None:
+        """Store *value* under *key*. Raises ``EncodeError`` right here for a value that cannot be stored.
+
+        A tuple is a path through dicts, which are made where there are none. Then only that entry is set, also when
+        another request changes others of the same dict. Raises ``TypeError`` where a path leads through no dict.
+        """
+        path = path_of(key)
+        if len(path) == 1:
+            self[path[0]] = value
+            return
+        with self._transaction.lock:
+            self._transaction.changes().assign_at(path, value)
+
+    def remove(self, key: Key) -> None:
+        """Remove *key*; no error when it is absent.
+
+        A tuple is a path through dicts. Raises ``TypeError`` where a path leads through no dict.
+        """
+        path = path_of(key)
+        if len(path) == 1:
+            self.pop(path[0], None)
+            return
+        with self._transaction.lock:
+            if find(self._transaction.use().changes.data, path) is not ABSENT:
+                self._transaction.changes().remove_at(path)
+
+    def pop(self, key: str, default: Any = _NO_DEFAULT) -> Any:
+        """Remove *key* and return its value, or *default*. Raises ``KeyError`` when it is absent without one."""
+        with self._transaction.lock:
+            if key in self._transaction.use().changes.data:
+                return self._transaction.changes().remove(key)
+        if default is _NO_DEFAULT:
+            raise KeyError(key)
+        return default
+
+    def popitem(self) -> tuple[str, Any]:
+        """Remove the newest key and return it with its value. Raises ``KeyError`` when the session is empty."""
+        with self._transaction.lock:
+            data = self._transaction.use().changes.data
+            if not data:
+                raise KeyError("the session is empty")
+            key = next(reversed(data))
+            return key, self._transaction.changes().remove(key)
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """Return the live value of *key*, stored as *default* first if it is absent.
+
+        If another request stores the key meanwhile, its value stays, with what this request changes inside of it.
+        """
+        with self._transaction.lock:
+            if key not in self._transaction.use().changes.data:
+                self._transaction.changes().set_default(key, default)
+            return self._transaction.use().changes.read(key)
+
+    def update(self, other: Any = (), /, **values: Any) -> None:
+        """Store every key and value of *other*, a mapping or pairs, and of the keywords."""
+        with self._transaction.lock:
+            if new := dict(other, **values):
+                changes = self._transaction.changes()
+                for key, value in new.items():
+                    changes.assign(key, value)
+
+    def __ior__(self, other: Any) -> Self:
+        self.update(other)
+        return self
+
+    def clear(self) -> None:
+        """Remove all data, also what other requests store before this one is committed. The id stays.
+
+        A session that reads empty is left as it is. This is no logout: see :meth:`destroy`.
+        """
+        with self._transaction.lock:
+            changes = self._transaction.use().changes
+            if changes.data or changes.is_dirty:
+                self._transaction.changes().clear()
+
+    # --- exact under conflict ----------------------------------------------------------------------------------------
+
+    def increment(self, key: Key, by: Any = 1) -> Any:
+        """Add *by* to the number under *key*, absent counting as 0, and return the sum.
+
+        Exact: when requests race, every one's increment counts. The returned sum is what this request knows, so two
+        requests at once may get the same one; for the stored sum, call :meth:`save` first, and then :meth:`get`.
+
+        Args:
+            key: What to count; a tuple is a path through dicts, which are made: ``("cart", "pear")``.
+            by: A number: ``int``, ``float`` or ``Decimal``.
+
+        Raises:
+            TypeError: The value is no number, or a path leads through something that is no dict.
+        """
+
+        def add(value: Any) -> Any:
+            return _number(by) if value is ABSENT else _number(value) + by
+
+        with self._transaction.lock:
+            return self._transaction.changes().operate(key, add)
+
+    def append(self, key: Key, item: Any) -> None:
+        """Append *item* to the list under *key*, absent counting as an empty list.
+
+        Exact: when requests race, every one's item is kept. In this request, the list has the items that it knows of.
+
+        Args:
+            key: Where the list is; a tuple is a path through dicts, which are made: ``("cart", "notes")``.
+            item: What to append.
+
+        Raises:
+            TypeError: The value is no list, or a path leads through something that is no dict.
+        """
+        with self._transaction.lock:
+            self._transaction.changes().append(key, item)
+
+    def apply(self, key: Key, function: Callable[[Any], Any], default: Any = None) -> Any:
+        """Replace the value of *key*, or *default* where it is absent, by ``function(value)`` and return that.
+
+        Exact: if another request changed the value meanwhile, *function* runs again on the newer one, after the
+        application returned. So it must be pure: it depends on its argument only. What it raises then, nothing of the
+        request is stored, and the error takes the place of the response. The returned value is what this request
+        knows, as for :meth:`increment`.
+
+        Args:
+            key: What to replace; a tuple is a path through dicts, which are made: ``("cart", "pear")``.
+            function: From the value to the new one.
+            default: What *function* is called with where nothing is stored.
+
+        Raises:
+            TypeError: A path leads through something that is no dict.
+        """
+        with self._transaction.lock:
+            changes = self._transaction.changes()
+            return changes.operate(key, lambda value: function(copied(default) if value is ABSENT else value))
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _changes_of(self, key: str) -> Changes:
+        """Like :meth:`Transaction.changes`, but an absent *key* is a ``KeyError`` at any time."""
+        if key not in self._transaction.use().changes.data:
+            raise KeyError(key)
+        return self._transaction.changes()
+
+    def _snapshot(self) -> dict[str, Any]:
+        with self._transaction.lock:
+            changes = self._transaction.use().changes
+            return {key: changes.read(key) for key in changes.data}
+
+
+def _number(value: Any) -> Any:
+    if not isinstance(value, int | float | Decimal):
+        raise TypeError(f"increment() needs a number, not a {type(value).__name__}.")
+    return value

@@ -1,0 +1,1 @@
+"""What a session holds, as bytes and back."""

@@ -1,0 +1,1 @@
+"""PEP 3333: the middleware and its response."""

@@ -1,0 +1,150 @@
+"""A session as one string of bytes, for engines that keep a value under a key.
+
+::
+
+    "WSS"  format  version  seen_at  expires_at  created_at  authenticated_at  key's first 8 characters  three sizes
+      3      1        8        8         8           8              8                     8                  12
+    user_id  label  data
+
+The limits stand at a fixed place, so an engine that can write a part of a value moves them without the data and the
+version. Part of the key is in the value, so an answer that belongs to another request is recognised.
+"""
+
+import struct
+from math import isfinite, isinf, isnan, nan
+from typing import Final
+
+from ...errors import StoreUnavailable
+from ..record import Record
+
+__all__ = [
+    "FORMAT",
+    "JUDGED_BYTES",
+    "LIMITS",
+    "MAGIC",
+    "MAX_VALUE_BYTES",
+    "VERSION_BYTES",
+    "is_live",
+    "limits_in",
+    "newer_format",
+    "packed",
+    "unpacked",
+]
+
+FORMAT: Final = 1
+MAGIC: Final = b"WSS"
+VERSION_BYTES: Final = 8
+
+_START: Final = MAGIC + bytes([FORMAT])
+_HEAD: Final = struct.Struct(">3sB8s4d8s3i")
+LIMITS: Final = struct.Struct(">2d")
+_LIMITS_AT: Final = 12
+_ABSENT: Final = -1
+
+# A planted giant is noticed, but never read.
+_MAX_DATA_BYTES: Final = 64 * 1024
+MAX_VALUE_BYTES: Final = 1024 * 1024
+
+# What it takes to judge a value: up to and with the limits.
+JUDGED_BYTES: Final = _LIMITS_AT + LIMITS.size
+
+
+def packed(key: str, record: Record, *, version: bytes = bytes(VERSION_BYTES)) -> bytes:
+    """Return *record* as the value of *key*; *version* is for an engine that counts no changes itself."""
+    user_id = None if record.user_id is None else record.user_id.encode()
+    label = None if record.label is None else record.label.encode()
+    head = _HEAD.pack(
+        MAGIC,
+        FORMAT,
+        version,
+        record.seen_at,
+        record.expires_at,
+        record.created_at,
+        nan if record.authenticated_at is None else record.authenticated_at,
+        key[:8].encode(),
+        _ABSENT if user_id is None else len(user_id),
+        _ABSENT if label is None else len(label),
+        len(record.data),
+    )
+    return b"".join((head, user_id or b"", label or b"", record.data))
+
+
+def unpacked(key: str, value: bytes, *, version: object = None) -> Record | None:
+    """Return the record that *value* is, or ``None`` if something else wrote it, or it was written for another key.
+
+    Its version is *version* where the engine counts changes itself, else the one in the value.
+
+    Raises:
+        StoreUnavailable: A newer release wrote it.
+    """
+    size = len(value)
+    if size < _HEAD.size or value[:4] != _START:
+        if value[:3] == MAGIC and value[3:4] > _START[3:]:
+            raise newer_format()
+        return None
+    (
+        _,
+        _,
+        own_version,
+        seen_at,
+        expires_at,
+        created_at,
+        authenticated_at,
+        owner,
+        user_bytes,
+        label_bytes,
+        data_bytes,
+    ) = _HEAD.unpack_from(value)
+    data_at = size - data_bytes
+    is_ours = (
+        owner == key[:8].encode()
+        and 0 <= data_bytes <= _MAX_DATA_BYTES
+        and user_bytes >= _ABSENT
+        and label_bytes >= _ABSENT
+        and data_at == _HEAD.size + max(user_bytes, 0) + max(label_bytes, 0)
+        and isfinite(seen_at)
+        and isfinite(expires_at)
+        and isfinite(created_at)
+        and not isinf(authenticated_at)
+    )
+    if not is_ours:
+        return None
+    user_id = label = None
+    try:
+        if user_bytes != _ABSENT:
+            user_id = value[_HEAD.size : _HEAD.size + user_bytes].decode()
+        if label_bytes != _ABSENT:
+            label = value[data_at - label_bytes : data_at].decode()
+    except UnicodeDecodeError:
+        return None
+    return Record(
+        data=value[data_at:],
+        created_at=created_at,
+        seen_at=seen_at,
+        expires_at=expires_at,
+        authenticated_at=None if isnan(authenticated_at) else authenticated_at,
+        user_id=user_id,
+        label=label,
+        version=own_version if version is None else version,
+    )
+
+
+def limits_in(value: bytes) -> bytes:
+    """Return the limits in *value*, packed, with ``seen_at`` first."""
+    return value[_LIMITS_AT:JUDGED_BYTES]
+
+
+def is_live(head: bytes | None, now: float) -> bool:
+    """Return whether *head*, at least ``JUDGED_BYTES`` of a value, begins that of a live record in our format."""
+    if head is None or len(head) < JUDGED_BYTES or head[:4] != _START:
+        return False
+    _, expires_at = LIMITS.unpack_from(head, _LIMITS_AT)
+    return bool(expires_at > now)
+
+
+def newer_format() -> StoreUnavailable:
+    """Return what is raised where a newer release wrote the value."""
+    return StoreUnavailable(
+        f"the store has sessions in a newer format than {FORMAT}, the one this release of wsgi_session knows. Upgrade "
+        "wsgi_session, or give it another prefix."
+    )
