@@ -7,7 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
-from .._values.codec import Codec, as_stored, copied, is_mutable
+from .._values.codec import Codec, as_stored
+from .._values.value import copied, is_mutable
 from ..errors import EncodeError
 from .merge import Merged, is_overwritten, merge, same
 from .operation import Operation, appended, applied, defaulted, redone, removed, require_list, written

@@ -4,7 +4,7 @@ from collections.abc import Callable, ItemsView, Iterator, KeysView, MutableMapp
 from decimal import Decimal
 from typing import Any, Final, Self, TypeVar, overload
 
-from .._values.codec import convert, copied
+from .._values.value import convert, copied
 from .changes import Changes
 from .path import ABSENT, Key, find, path_of
 from .transaction import Transaction

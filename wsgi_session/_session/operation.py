@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from .._values.codec import copied
+from .._values.value import copied
 from .path import ABSENT, Path, find, put
 
 __all__ = ["Operation", "appended", "applied", "defaulted", "redone", "removed", "require_list", "written"]

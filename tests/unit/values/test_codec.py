@@ -29,8 +29,9 @@ from support.values import TAGS, mixed, session_data, shape, strangers, text, va
 from werkzeug.datastructures import CombinedMultiDict, ImmutableDict, MultiDict
 
 from wsgi_session import JSONCodec
-from wsgi_session._values import codec
-from wsgi_session._values.codec import as_stored, convert, copied, is_mutable
+from wsgi_session._values import plain_json
+from wsgi_session._values.codec import as_stored
+from wsgi_session._values.value import convert, copied, is_mutable
 from wsgi_session.errors import EncodeError, SessionTooLarge
 
 CODEC = JSONCodec()
@@ -737,12 +738,14 @@ def test_a_dict_that_once_had_another_key_is_looked_at_as_closely() -> None:
     assert shape(stored([had_another | {2: "two"}])) == shape([{"a": 1.5, "b": None, 2: "two"}])
 
 
-@pytest.mark.parametrize("is_every_dict_seen", [codec._IS_EVERY_DICT_SEEN, False], ids=["here", "from Python 3.13 on"])
+@pytest.mark.parametrize(
+    "is_every_dict_seen", [plain_json._IS_EVERY_DICT_SEEN, False], ids=["here", "from Python 3.13 on"]
+)
 def test_the_attributes_of_an_object_are_looked_at_as_closely(
     is_every_dict_seen: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Python may keep them in the object itself, beside a dict that seems to hold as many things."""
-    monkeypatch.setattr(codec, "_IS_EVERY_DICT_SEEN", is_every_dict_seen)
+    monkeypatch.setattr(plain_json, "_IS_EVERY_DICT_SEEN", is_every_dict_seen)
     item = Item("pear", (1, 2))  # type: ignore[arg-type]
     attributes = vars(item)
 

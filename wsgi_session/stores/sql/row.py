@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from ..._values.codec import MAX_DATA_BYTES
+from ..._values.limits import MAX_DATA_BYTES
 from ..record import Record
 
 __all__ = ["record_of", "values_of"]

@@ -6,7 +6,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ..._values.codec import MAX_DATA_BYTES
+from ..._values.limits import MAX_DATA_BYTES
 
 __all__ = ["Statements"]
 
