@@ -7,6 +7,7 @@ from zoneinfo import TZPATH, ZoneInfo
 
 import pytest
 from hypothesis import given
+from support.classes import stored
 from support.values import datetimes, shape, text, times
 
 from wsgi_session import JSONCodec
@@ -19,12 +20,6 @@ ZONE_FILE = next(path for folder in TZPATH if (path := Path(folder, "Europe/Berl
 
 # Twice on this night it is half past two: the second time an hour later.
 HALF_PAST_TWO = datetime(2026, 10, 25, 2, 30)  # noqa: DTZ001  naive on purpose
-
-
-def stored(value: Any) -> Any:
-    data = JSONCodec().decode(JSONCodec().encode({"key": value}))
-    assert data is not None
-    return data["key"]
 
 
 @given(datetimes | times)
