@@ -32,7 +32,7 @@ FLOORS = {
     "_manager": "manager / committer facts finder guarded registry / lifetime",
     "_wsgi": "middleware / wrapper",
     "csrf": "middleware / options / exempt form origin token",
-    "testing": "contract / abilities races records / hooks together / clock",
+    "testing": "contract / abilities races records / ending reading resources writing / hooks together / clock",
     "demo": "server / site / words / journal",
     "cli": "commands / keygen",
 }

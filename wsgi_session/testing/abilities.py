@@ -5,14 +5,12 @@ from functools import partial
 
 from ..stores.contract import Store
 from .clock import FakeClock
-from .hooks import LIFE_S, Hooks, new_key, new_record
+from .hooks import LIFE, LIFE_S, SECOND, Hooks, new_key, new_record
 from .together import at_once
 
 __all__ = ["AbilityPromises"]
 
-LIFE = timedelta(seconds=LIFE_S)
 GRACE = timedelta(minutes=5)
-SECOND = timedelta(seconds=1)
 
 
 class AbilityPromises(Hooks):

@@ -11,9 +11,11 @@ from ..stores.contract import Store, SupportsScan, SupportsSweep, SupportsUserIn
 from ..stores.record import Record
 from .clock import FakeClock
 
-__all__ = ["Hooks", "new_key", "new_record", "read"]
+__all__ = ["Hooks", "assert_same", "new_key", "new_record", "read"]
 
 LIFE_S = 3600.0
+LIFE = timedelta(seconds=LIFE_S)
+SECOND = timedelta(seconds=1)
 
 
 class Hooks:
@@ -68,6 +70,14 @@ class Hooks:
         if not self.is_shared:
             pytest.skip("the store is not shared between processes (is_shared is False)")
 
+    def _expired(self, store: Store, clock: FakeClock) -> tuple[str, object]:
+        """Return key and version of a record that has just expired."""
+        key = new_key()
+        store.create(key, new_record(clock))
+        version = read(store, key).version
+        self.advance(clock, LIFE)
+        return key, version
+
 
 def _lacks(store: Store, ability: str) -> NoReturn:
     pytest.skip(f"{type(store).__name__} lacks the ability {ability}")
@@ -95,3 +105,10 @@ def read(store: Store, key: str) -> Record:
     record = store.load(key)
     assert record is not None, "load() returned None for a record that is live: it was lost, or counts as expired"
     return record
+
+
+def assert_same(loaded: Record, expected: Record) -> None:
+    """Fail unless *loaded* has all that was stored as *expected*; a version of its own it may have."""
+    for field in ("data", "created_at", "seen_at", "expires_at", "authenticated_at", "user_id", "label"):
+        there, asked = getattr(loaded, field), getattr(expected, field)
+        assert there == asked, f"{field} should be {asked!r}, and is {there!r}"
