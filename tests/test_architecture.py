@@ -20,7 +20,7 @@ FLOORS = {
     "": "__main__ / cli / demo testing / __init__ csrf / _wsgi / _manager / _session / stores / _http _values / events "
     "/ _common / errors",
     "_common": "clock options throttle",
-    "_http": "cookie headers token",
+    "_http": "cookie headers token / secret",
     "_values": "codec value / to_json / from_json plain_json / limits moment",
     "stores": "url / memcached memory redis sql sqlite / _parts / contract / record",
     "stores/_parts": "breaker fork options packed permissions reasons reporting resting sqlite_file",

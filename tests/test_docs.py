@@ -13,7 +13,7 @@ from support.client import SECRET
 import wsgi_session
 from wsgi_session import Event, Record, SessionManager
 from wsgi_session._http.cookie import MAX_CANDIDATES, MAX_HEADER_BYTES
-from wsgi_session._http.token import MAX_SECRETS, MIN_SECRET_BYTES
+from wsgi_session._http.secret import MAX_SECRETS, MIN_SECRET_BYTES
 from wsgi_session._manager.finder import MAX_LOOKUPS
 from wsgi_session._values.limits import MAX_DATA_BYTES, MAX_DEPTH, MAX_INT_DIGITS
 from wsgi_session.stores import Store
