@@ -15,7 +15,8 @@
 
 from ._http.cookie import Cookie
 from ._manager.lifetime import Lifetime
-from ._manager.manager import Outcome, SessionManager
+from ._manager.manager import SessionManager
+from ._manager.outcome import Outcome
 from ._manager.registry import SessionRegistry, SessionSummary
 from ._session.session import Session
 from ._values.codec import Codec, JSONCodec

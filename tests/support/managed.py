@@ -6,8 +6,7 @@ from itertools import count
 from typing import Any
 
 from support.client import SECRET, Headers, SpyStore
-from wsgi_session import Event, Record, Session
-from wsgi_session._manager.manager import Outcome, SessionManager
+from wsgi_session import Event, Outcome, Record, Session, SessionManager
 from wsgi_session.stores import MemoryStore
 from wsgi_session.testing import FakeClock
 

@@ -2,88 +2,39 @@
 
 import logging
 import math
-import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Self, TypeVar
+from dataclasses import dataclass
+from typing import Self
 
 from .._common.clock import clock_of
 from .._common.options import checks_options
 from .._http.cookie import MAX_AGE_S, Cookie
-from .._http.headers import HeaderEdit, Headers, add_vary_cookie, has_cookie, replace_cookie
 from .._http.token import TokenSigner
 from .._session.plan import CookieAction, make_plan
 from .._session.session import Session, transaction_of
 from .._session.state import SessionState
 from .._session.transaction import Transaction
-from .._values.codec import Codec, JSONCodec
+from .._values.codec import Codec
 from ..errors import ConfigError, StoreUnavailable
 from ..events import Dispatcher, Event
 from ..stores.contract import Store
-from ..stores.url import DEFAULT_STORE_URL, store_from_url
 from .committer import Committer
 from .facts import CommitFacts
 from .finder import Finder
 from .guarded import GuardedStore
 from .lifetime import Lifetime
+from .options import checked, given_codec, given_secret, make_store
+from .outcome import Outcome
 from .registry import SessionRegistry
 
-__all__ = ["Outcome", "SessionManager"]
+__all__ = ["SessionManager"]
 
 logger = logging.getLogger("wsgi_session")
-
-T = TypeVar("T")
-
-
-# Not frozen: that would treble the cost of making one, and every request that uses its session makes one.
-@dataclass(slots=True, eq=False)
-class Outcome:
-    """What a commit means for the response."""
-
-    session: Session = field(repr=False)
-    """What was committed."""
-    set_cookie: str | None = field(default=None, repr=False)
-    """The value of the ``Set-Cookie`` header to add."""
-    wire_name: str = ""
-    """The name of the cookie in *set_cookie*."""
-
-    @property
-    def is_used(self) -> bool:
-        """Whether the response depends on the session."""
-        transaction = transaction_of(self.session)
-        return transaction.state is not None or transaction.failure is not None
-
-    @property
-    def edits(self) -> tuple[HeaderEdit, ...]:
-        """What paired middleware adds to the headers."""
-        return transaction_of(self.session).header_edits
-
-    def apply(self, headers: Headers) -> Headers:
-        """Return *headers* with what this outcome adds: the very same list if the session was not used.
-
-        Send what it returns: the session remembers it, since the headers decide whether it may still be used for the
-        first time afterwards. Call it again for headers that replace these.
-        """
-        if self.is_used:
-            if self.set_cookie is not None:
-                headers = self._with_cookie(headers, self.set_cookie)
-            for edit in self.edits:
-                headers = edit(headers)
-            headers = add_vary_cookie(headers)
-        transaction_of(self.session).remember_headers(headers)
-        return headers
-
-    def _with_cookie(self, headers: Headers, set_cookie: str) -> Headers:
-        if has_cookie(headers, self.wire_name):
-            logger.warning(
-                "The application sets a cookie named %r itself; it gives way to the session's own.", self.wire_name
-            )
-        return replace_cookie(headers, self.wire_name, set_cookie)
 
 
 @dataclass(frozen=True, slots=True)
 class _StoreBackend:
-    """The :class:`~wsgi_session.transaction.Backend` of sessions that a store has."""
+    """The :class:`~wsgi_session._session.transaction.Backend` of sessions that a store has."""
 
     find: Callable[[str], SessionState]
     save: Callable[[Transaction], None]
@@ -112,22 +63,20 @@ class SessionManager:
         on_event: Callable[[Event], None] | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        self.cookie = _checked("cookie", Cookie() if cookie is None else cookie, Cookie)
+        self.cookie = checked("cookie", Cookie() if cookie is None else cookie, Cookie)
         if not self.cookie.httponly:
             logger.warning(
                 "The session cookie %r is readable by scripts: one injected script can take the session over.",
                 self.cookie.wire_name,
             )
-        self.lifetime = _checked("lifetime", Lifetime() if lifetime is None else lifetime, Lifetime)
-        codec = JSONCodec() if codec is None else codec
-        if isinstance(codec, type) or not isinstance(codec, Codec):
-            raise ConfigError(f"codec must be a Codec, such as JSONCodec(); got {codec!r}.")
+        self.lifetime = checked("lifetime", Lifetime() if lifetime is None else lifetime, Lifetime)
+        codec = given_codec(codec)
         if on_event is not None and not callable(on_event):
             raise ConfigError(f"on_event must be callable or None, got {type(on_event).__name__}.")
         clock = clock_of(clock)
         self._clock = clock
-        self._signer = TokenSigner(_given_secret(secret), purpose=self.cookie.wire_name)
-        self.store = _make_store(store, clock)
+        self._signer = TokenSigner(given_secret(secret), purpose=self.cookie.wire_name)
+        self.store = make_store(store, clock)
         events = Dispatcher(on_event, clock)
         guarded = GuardedStore(self.store, events)
         self._committer = Committer(guarded, codec=codec, lifetime=self.lifetime, events=events)
@@ -281,36 +230,3 @@ class SessionManager:
                 "behind a proxy that ends TLS make it set wsgi.url_scheme, as werkzeug's ProxyFix does.",
                 self.cookie.wire_name,
             )
-
-
-def _checked(option: str, value: T, kind: type[T]) -> T:
-    if not isinstance(value, kind):
-        raise ConfigError(f"{option} must be a {kind.__name__}, such as {kind.__name__}(); got {value!r}.")
-    return value
-
-
-def _given_secret(secret: str | bytes | Sequence[str | bytes] | None) -> str | bytes | Sequence[str | bytes]:
-    if secret is not None:
-        return secret
-    from_environment = os.environ.get("WSGI_SESSION_SECRET", "")
-    if not from_environment.strip():
-        raise ConfigError(
-            "secret is missing: pass secret=..., or set WSGI_SESSION_SECRET (several, newest first, separated by "
-            "spaces). Make one with `wsgi-session keygen`, and keep it: a new one ends all sessions."
-        )
-    return from_environment
-
-
-def _make_store(store: Store | str | None, clock: Callable[[], float]) -> Store:
-    if store is None:
-        store = os.environ.get("WSGI_SESSION_STORE") or DEFAULT_STORE_URL
-    if isinstance(store, str):
-        return store_from_url(store, clock=clock)
-    if isinstance(store, type):
-        raise ConfigError(f"store must be a Store, got the class {store.__name__}: write {store.__name__}(...).")
-    if not isinstance(store, Store):
-        raise ConfigError(
-            f"store must be a Store or a URL such as {DEFAULT_STORE_URL!r}, got an object of type "
-            f"{type(store).__name__}, which lacks a method of the store contract."
-        )
-    return store

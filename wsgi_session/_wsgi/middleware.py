@@ -9,7 +9,8 @@ from .._common.options import checks_options
 from .._http.cookie import Cookie
 from .._http.headers import Headers
 from .._manager.lifetime import Lifetime
-from .._manager.manager import Outcome, SessionManager
+from .._manager.manager import SessionManager
+from .._manager.outcome import Outcome
 from .._manager.registry import SessionRegistry
 from .._session.session import Session, transaction_of
 from .._values.codec import Codec

@@ -13,8 +13,7 @@ from support.client import OTHER_SECRET, SECRET
 from support.managed import Managed, cookie_of, managed
 from werkzeug.debug.repr import debug_repr
 
-from wsgi_session import Cookie, Event, Lifetime, Record, Session, SessionMiddleware
-from wsgi_session._manager.manager import Outcome, SessionManager
+from wsgi_session import Cookie, Event, Lifetime, Outcome, Record, Session, SessionManager, SessionMiddleware
 from wsgi_session._session.state import Stored
 from wsgi_session._values.codec import JSONCodec
 from wsgi_session.errors import ConfigError, EncodeError, HeadersSent, StoreUnavailable
