@@ -30,7 +30,7 @@ FLOORS = {
     "stores/sqlite": "store",
     "_session": "session / mapping / transaction / state / changes plan / merge operation / path",
     "_manager": "manager / committer facts finder guarded options outcome registry / lifetime",
-    "_wsgi": "middleware / response wrapper",
+    "_wsgi": "middleware / response wrapper / body",
     "csrf": "middleware / options / exempt form origin token",
     "testing": "contract / abilities races records / ending reading resources writing / hooks together / clock",
     "demo": "server / site / words / journal",

@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .._http.headers import Headers
 from .._manager.manager import SessionManager
 from .._manager.outcome import Outcome
 from .._session.session import Session, transaction_of
 from ..errors import HeadersSent, StoreConflict, StoreUnavailable
+from .body import Sized, is_passthrough
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -76,9 +77,9 @@ class Response:
         """Call *app* and return what the server gets: the application's own body where nothing more can happen."""
         try:
             self._app_iter = app(self._environ, self._start)
-            if not self._is_passed_on(self._app_iter):
+            if not is_passthrough(self._app_iter, self._environ):
                 body = self if self._is_server_patient() else self._with_head()
-                return _Sized(body, self._app_iter) if hasattr(self._app_iter, "__len__") else body
+                return Sized(body, self._app_iter) if hasattr(self._app_iter, "__len__") else body
             self._finish()
         except StopIteration:
             # The application took the connection over, for a WebSocket, and is done: so it tells gunicorn.
@@ -237,44 +238,6 @@ class Response:
         if first is not None and self._chunks is not None:
             self._chunks = chain((first,), self._chunks)
         return self
-
-    def _is_passed_on(self, app_iter: object) -> bool:
-        """Return whether the server must get this very object: to see its length, or to send a file by itself."""
-        if isinstance(app_iter, (list, tuple)):
-            return True
-        file_wrapper = self._environ.get("wsgi.file_wrapper")
-        if isinstance(file_wrapper, type):
-            is_file = isinstance(app_iter, file_wrapper)
-        else:
-            # On some servers the wrapper is a function that returns the file.
-            is_file = file_wrapper is not None and hasattr(app_iter, "read")
-        return is_file or _is_no_body(app_iter)
-
-
-class _Sized:
-    """A response to a body that has a length. PEP 3333: of one chunk alone a server makes the ``Content-Length``."""
-
-    __slots__ = ("_body", "_response")
-
-    def __init__(self, response: Response, body: Any) -> None:
-        self._response = response
-        self._body = body
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._response)
-
-    def __len__(self) -> int:
-        return len(self._body)
-
-    def close(self) -> None:
-        """Do what the response does."""
-        self._response.close()
-
-
-def _is_no_body(app_iter: object) -> bool:
-    """Return whether *app_iter* only says something to the server, as gunicorn's ``ALREADY_HANDLED`` does."""
-    # It is recognised by identity, so it must arrive as it is. None is a forgotten return, for the server to fail on.
-    return not (hasattr(app_iter, "__iter__") or hasattr(app_iter, "__getitem__") or app_iter is None)
 
 
 def _status_code(status: str | None) -> int:
