@@ -2,7 +2,6 @@
 
 import heapq
 import itertools
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from .._common.clock import clock_of
 from .._common.options import checks_options
 from ..errors import ConfigError
 from ..events import Dispatcher, SessionExpired
+from ._parts.per_process import PerProcess
 from ._parts.reporting import StoreDispatcher
 from .contract import EXPIRY_GRACE_S
 from .record import Record
@@ -50,15 +50,15 @@ class MemoryStore:
         self._given_up: deque[tuple[str, object]] = deque(maxlen=_GIVEN_UP)
         # Ends of records, earliest first. An entry whose record moved on or is gone is passed over when it comes up.
         self._ends: list[tuple[float, str]] = []
-        self._lock = threading.Lock()
-        self._pid = os.getpid()
+        # A fork may copy a lock while another thread holds it; nobody would ever release it in the child.
+        self._lock = PerProcess(threading.Lock)
 
     def __repr__(self) -> str:
         return f"MemoryStore(max_sessions={self._max_sessions})"
 
     def load(self, key: str) -> Record | None:
         """Return the live record under *key*, or ``None``."""
-        with self._locked():
+        with self._lock.get():
             record = self._records.get(key)
         if record is None or record.expires_at > self._clock():
             return record
@@ -67,7 +67,7 @@ class MemoryStore:
 
     def create(self, key: str, record: Record) -> bool:
         """Insert *record*, unless *key* exists."""
-        with self._locked():
+        with self._lock.get():
             if key in self._records:
                 return False
             now = self._clock()
@@ -82,7 +82,7 @@ class MemoryStore:
 
     def update(self, key: str, record: Record, *, version: object) -> bool:
         """Replace the record if it is live and still this *version*."""
-        with self._locked():
+        with self._lock.get():
             current = self._live(key)
             if current is None or current.version != version:
                 return False
@@ -92,7 +92,7 @@ class MemoryStore:
 
     def touch(self, key: str, *, seen_at: float, expires_at: float) -> bool:
         """Move the limits of a live record forward."""
-        with self._locked():
+        with self._lock.get():
             current = self._live(key)
             if current is None:
                 return False
@@ -102,7 +102,7 @@ class MemoryStore:
 
     def delete(self, key: str, *, version: object = None) -> bool:
         """Remove the record, if given only in that *version*; return whether a live one was removed."""
-        with self._locked():
+        with self._lock.get():
             current = self._live(key)
             if current is None:
                 return self._take_given_up(key, version)
@@ -122,12 +122,12 @@ class MemoryStore:
 
     def sweep(self, limit: int) -> int:
         """Remove at most *limit* records that expired more than five minutes ago; return how many."""
-        with self._locked():
+        with self._lock.get():
             return self._remove_expired(self._clock() - EXPIRY_GRACE_S, limit)
 
     def scan(self) -> Iterator[tuple[str, Record]]:
         """Yield the key and record of every session that is live now."""
-        with self._locked():
+        with self._lock.get():
             records = list(self._records.items())
         now = self._clock()
         return ((key, record) for key, record in records if record.expires_at > now)
@@ -138,7 +138,7 @@ class MemoryStore:
 
     def delete_all(self) -> int:
         """Remove every record; return how many live ones were removed."""
-        with self._locked():
+        with self._lock.get():
             now = self._clock()
             removed = sum(record.expires_at > now for record in self._records.values())
             self._records.clear()
@@ -148,13 +148,6 @@ class MemoryStore:
 
     def close(self) -> None:
         """Do nothing: the sessions live as long as the store does."""
-
-    def _locked(self) -> threading.Lock:
-        # A fork may copy the lock while another thread holds it; nobody would ever release it in the child.
-        if self._pid != os.getpid():
-            self._lock = threading.Lock()
-            self._pid = os.getpid()  # last: another thread that sees it must not meet the parent's lock
-        return self._lock
 
     def _live(self, key: str) -> Record | None:
         record = self._records.get(key)

@@ -460,7 +460,7 @@ def test_a_client_with_tls(services: Services, require: Require, clock: FakeCloc
     with closing(MemcachedStore(trusting, clock=clock)) as store:
         use(store, clock)
         use(store, clock)
-        assert len(store._servers[0]._idle) == 1
+        assert len(store._servers[0]._idle.get()) == 1
     strict = pymemcache.Client(address, tls_context=ssl.create_default_context())
     with pytest.raises(StoreUnavailable, match="SSLCertVerificationError"):
         MemcachedStore(strict, clock=clock).load(new_key())
@@ -833,7 +833,7 @@ def test_unasked_answers_are_not_believed(proxy: Overheard, watched: MemcachedSt
 def test_a_connection_that_broke_is_replaced(one: Server, store: MemcachedStore, clock: FakeClock) -> None:
     """Also one whose end is an error of the operating system."""
     use(store, clock)
-    (client,) = store._servers[0]._idle
+    (client,) = store._servers[0]._idle.get()
     client.sock.close()
     client.sock = socket.socket()  # not connected
 
@@ -999,14 +999,14 @@ def test_connections_are_lent_and_a_few_are_kept(proxy: Overheard, watched: Memc
     for _ in range(20):
         watched.load(new_key())
     assert proxy.connections == 20
-    assert len(watched._servers[0]._idle) == 16
+    assert len(watched._servers[0]._idle.get()) == 16
 
 
 @pytest.mark.server
 def test_a_child_closes_what_it_inherited(store: MemcachedStore, clock: FakeClock) -> None:
     """A forked process opens connections of its own and lets go of its parent's, which go on working."""
     use(store, clock)
-    inherited = [client.sock for client in store._servers[0]._idle]
+    inherited = [client.sock for client in store._servers[0]._idle.get()]
 
     def use_in_child() -> list[int]:
         use(store, clock)
@@ -1014,7 +1014,7 @@ def test_a_child_closes_what_it_inherited(store: MemcachedStore, clock: FakeCloc
 
     assert in_processes(use_in_child, use_in_child) == [[-1], [-1]]
     use(store, clock)
-    assert [client.sock for client in store._servers[0]._idle] == inherited
+    assert [client.sock for client in store._servers[0]._idle.get()] == inherited
 
 
 @pytest.mark.server
@@ -1086,7 +1086,7 @@ def test_greenlets_wait_for_each_other(one: Server, require: Require) -> None:
                 with gevent.Timeout(0.01, False):
                     store.load(late)
             release.set()
-            print(int(read(store, key).data), len(store._servers[0]._idle) <= 10)
+            print(int(read(store, key).data), len(store._servers[0]._idle.get()) <= 10)
             store.close()
     """
     run = [sys.executable, "-W", "error", "-c", textwrap.dedent(code), str(one.port)]

@@ -210,7 +210,7 @@ def test_sec_119_a_lock_held_at_the_fork_is_not_held_in_the_child() -> None:
     is_inside, may_leave = threading.Event(), threading.Event()
 
     def be_inside() -> None:
-        with store._locked():
+        with store._lock.get():
             is_inside.set()
             may_leave.wait()
 

@@ -278,7 +278,7 @@ def test_a_fork_during_a_trial_leaves_no_lock_behind(server: Server) -> None:
     server.clock.advance(SECOND)
 
     def fork() -> object:
-        with server.breaker._lock:
+        with server.breaker._trial.get().lock:
             return in_processes(server.ask)[0]
 
     server.answer = lambda: fork() if server.calls == 6 else "answer"

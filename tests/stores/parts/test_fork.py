@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from wsgi_session.errors import StoreUnavailable
 from wsgi_session.stores import SQLiteStore, SQLStore, Store
-from wsgi_session.stores._parts import fork
+from wsgi_session.stores._parts import fork, per_process
 from wsgi_session.testing import FakeClock
 from wsgi_session.testing.hooks import new_key, new_record, read
 from wsgi_session.testing.together import at_once, in_processes
@@ -361,7 +361,7 @@ def test_a_call_that_was_forked_in_the_middle_fails_in_the_child(make: Make, clo
             is_updated = store.update(key, new_record(clock, data=b"new"), version=version)
         except BaseException as error:
             if os.getpid() != parent:
-                os._exit(42 if "forked in the middle" in str(error) and fork.inherited else 1)
+                os._exit(42 if "forked in the middle" in str(error) and per_process.inherited else 1)
             raise
 
     if os.getpid() != parent:
@@ -382,7 +382,7 @@ def test_a_failure_in_a_call_that_was_forked_in_the_middle(make: Make, clock: Fa
             store.sweep(2**70)  # more than SQLite can count
         except StoreUnavailable:
             if os.getpid() != parent:
-                os._exit(42 if fork.inherited else 1)
+                os._exit(42 if per_process.inherited else 1)
 
     assert os.getpid() == parent
     assert os.waitstatus_to_exitcode(os.waitpid(pids.pop(), 0)[1]) == 42
@@ -396,7 +396,7 @@ def test_what_such_a_child_does_with_its_parents_connection(
     """It neither uses, closes nor lends it, but keeps it where nothing collects it."""
     store: Any = make()
     store.create(new_key(), new_record(clock))
-    kept = len(fork.inherited)
+    kept = len(per_process.inherited)
 
     def fork_here(*_: object) -> None:
         monkeypatch.setattr(fork.gate, "is_torn", True)
@@ -412,7 +412,7 @@ def test_what_such_a_child_does_with_its_parents_connection(
         )
     assert refuses(partial(store.load, new_key()))
     store.close()
-    assert len(fork.inherited) == kept + 1
+    assert len(per_process.inherited) == kept + 1
     monkeypatch.undo()
 
     assert store.load(new_key()) is None

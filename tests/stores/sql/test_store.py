@@ -23,7 +23,7 @@ from support.services import Server, free_port
 
 from wsgi_session.errors import ConfigError, StoreUnavailable
 from wsgi_session.events import Dispatcher, Event, StoreFailed
-from wsgi_session.stores._parts import fork
+from wsgi_session.stores._parts import per_process
 from wsgi_session.stores.record import Record
 from wsgi_session.stores.sql import SQLStore, ddl, make_sql_store
 from wsgi_session.stores.sql import engine as engines
@@ -943,7 +943,7 @@ def test_what_a_child_process_does_first(make: Make, url: str, clock: FakeClock)
     store._database.after_fork()
 
     assert engine.pool is not inherited
-    assert inherited in fork.inherited
+    assert inherited in per_process.inherited
     assert store.load(key) is not None
     engine.dispose()
     inherited.dispose()

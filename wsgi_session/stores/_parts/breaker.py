@@ -1,12 +1,12 @@
 """Keeps a dead server from costing every request its time-out."""
 
-import os
 import threading
 import time
 from collections.abc import Callable
 from typing import Self
 
 from ...errors import StoreUnavailable
+from .per_process import PerProcess
 
 __all__ = ["Breaker"]
 
@@ -40,9 +40,7 @@ class Breaker:
         self._clock = clock
         self._failures = 0
         self._closed_until = 0.0
-        self._is_tried = False
-        self._lock = threading.Lock()
-        self._pid = os.getpid()
+        self._trial = PerProcess(_Trial)
 
     def call(self) -> "_Call":
         """Wrap one call of the server, in a ``with``. What that raises passes through.
@@ -64,34 +62,40 @@ class Breaker:
         try:
             if error is None:
                 if self._failures:
-                    with self._locked():
+                    with self._trial.get().lock:
                         self._failures = 0
             elif issubclass(error, self._connection_errors) and not issubclass(error, self._answers):
-                with self._locked():
+                with self._trial.get().lock:
                     self._failures += 1
                     self._closed_until = self._clock() + PAUSE_S
         finally:
             if is_trial:
-                self._is_tried = False
+                self._trial.get().is_under_way = False
 
     def _admit(self) -> bool:
         """Return whether this call is the one that tries; the others end here, until it succeeds."""
-        with self._locked():
+        trial = self._trial.get()
+        with trial.lock:
             if self._failures < MAX_FAILURES:  # by now it has succeeded
                 return False
-            if self._is_tried or self._clock() < self._closed_until:
+            if trial.is_under_way or self._clock() < self._closed_until:
                 raise StoreUnavailable(f"{self._server} did not answer {self._failures} times in a row")
-            self._is_tried = True
+            trial.is_under_way = True
             return True
 
-    def _locked(self) -> threading.Lock:
-        # A fork may copy the lock while another thread holds it, and a trial whose thread stayed behind; nobody would
-        # ever end either in the child.
-        if self._pid != os.getpid():
-            self._lock = threading.Lock()
-            self._is_tried = False
-            self._pid = os.getpid()  # last: another thread that sees it must not meet the parent's lock
-        return self._lock
+
+class _Trial:
+    """What one process does to find out whether the server is back.
+
+    A fork may copy the lock while another thread holds it, and a trial whose thread stays behind; nobody would ever end
+    either in the child.
+    """
+
+    __slots__ = ("is_under_way", "lock")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.is_under_way = False
 
 
 class _Call:

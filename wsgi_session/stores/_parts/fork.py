@@ -18,12 +18,12 @@ import logging
 import os
 import threading
 import time
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
 from ...errors import StoreUnavailable
 
-__all__ = ["ForkGate", "gate", "inherited"]
+__all__ = ["ForkGate", "gate"]
 
 logger = logging.getLogger("wsgi_session")
 
@@ -32,9 +32,6 @@ logger = logging.getLogger("wsgi_session")
 MAX_WAIT_S: Final = 90.0
 _PAUSE_S: Final = 0.000_5
 _NOBODY: Final = -1
-
-inherited: Final[list[Any]] = []
-"""The connections of the parent process, kept where no garbage collector closes them: they share its socket or file."""
 
 
 class _Forkable(Protocol):

@@ -1,6 +1,5 @@
 """One Memcached server, and what one process holds of it."""
 
-import os
 import re
 import socket
 from contextlib import suppress
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 
 from ...errors import ConfigError, StoreUnavailable
 from .._parts.breaker import Breaker
+from .._parts.per_process import PerProcess
 from .._parts.resting import COLD_AFTER_S, Resting, keep_alive_options
 from .replies import reason_of
 
@@ -39,8 +39,8 @@ class Server:
         self._breaker = Breaker(f"memcached at {self.name}", self._connection_errors)
         # pymemcache has ssl; the package without pymemcache does not need it.
         self._nothing_came = (BlockingIOError, import_module("ssl").SSLWantReadError)
-        self._idle: Resting[Any] = Resting(lambda client: client.close())
-        self._pid = os.getpid()
+        # A child closes its copies of what its parent goes on using, which does not disturb it.
+        self._idle = PerProcess(_no_connections, leave=Resting.end_all)
 
     def gets(self, key: str) -> tuple[bytes, bytes] | None:
         """Return the value and its cas number, or ``None``."""
@@ -65,7 +65,7 @@ class Server:
 
     def close(self) -> None:
         """Close what is not in use."""
-        self._idle.end_all()
+        self._idle.get().end_all()
 
     def _call(self, command: str, *arguments: Any) -> Any:
         """Send one command, once, and return the answer; what it raises leaves as ``StoreUnavailable``.
@@ -97,20 +97,18 @@ class Server:
             # Whatever it was, an answer may still come, and must not be taken for that of another call.
             client.close()
             raise
-        if len(self._idle) < _POOL_SIZE:
-            self._idle.put(client)
+        idle = self._idle.get()
+        if len(idle) < _POOL_SIZE:
+            idle.put(client)
         else:
             client.close()
         return answer
 
     def _idle_client(self, is_read: bool) -> Any:
         """Return a connection that is still open and at rest, and waits as long as a read or write may; or ``None``."""
-        if self._pid != os.getpid():
-            # The parent goes on using them; a child that closes its copies does not disturb it.
-            self.close()
-            self._pid = os.getpid()
         timeout_s = self._options["timeout"]
-        while rested := self._idle.take():
+        idle = self._idle.get()
+        while rested := idle.take():
             client, rested_s = rested
             if self._is_at_rest(client.sock, timeout_s / 2 if is_read and rested_s > COLD_AFTER_S else timeout_s):
                 return client
@@ -134,6 +132,10 @@ class Server:
         client = self._driver.Client(**self._options)
         client.sock = _connect(self._options)
         return client
+
+
+def _no_connections() -> Resting[Any]:
+    return Resting(lambda client: client.close())
 
 
 def _connect(options: dict[str, Any]) -> Any:

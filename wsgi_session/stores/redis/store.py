@@ -30,6 +30,7 @@ from .._parts.packed import (
     packed,
     unpacked,
 )
+from .._parts.per_process import PerProcess
 from .._parts.reporting import StoreDispatcher
 from ..contract import EXPIRY_GRACE_S, live_record
 from ..record import Record
@@ -40,9 +41,6 @@ from .replies import reason_of
 from .scripts import DELETE, TOUCH, UPDATE, Script
 
 __all__ = ["RedisStore", "make_redis_store"]
-
-# Before a fork an engine's locks may be held by another thread; the child never touches nor collects it.
-_inherited: Final[list[Any]] = []
 
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,100}")
 _KEY: Final = re.compile(rb"[0-9a-f]{64}")
@@ -100,8 +98,8 @@ class RedisStore:
             self._place, self._make_engine = engine_of_url(client_or_url, float(timeout))
         else:
             self._place, self._make_engine = engine_of_client(client_or_url, float(timeout))
-        self._engine: Engine | None = None
-        self._pid = os.getpid()
+        # Before a fork an engine's locks may be held by another thread.
+        self._engine = PerProcess[Engine | None](lambda: None)
         self._is_inspected = False
 
     def __repr__(self) -> str:
@@ -156,8 +154,8 @@ class RedisStore:
 
     def close(self) -> None:
         """Close this process's connections. A later call of another method opens new ones."""
-        self._forget_parent()
-        engine, self._engine = self._engine, None
+        engine = self._engine.get()
+        self._engine.put(None)
         if engine is not None:
             engine.close()
 
@@ -305,17 +303,11 @@ class RedisStore:
         return answer
 
     def _opened(self) -> Engine:
-        self._forget_parent()
-        engine = self._engine
+        engine = self._engine.get()
         if engine is None:
-            engine = self._engine = self._make_engine()
+            engine = self._make_engine()
+            self._engine.put(engine)
         return engine
-
-    def _forget_parent(self) -> None:
-        if self._pid != os.getpid():
-            _inherited.append(self._engine)
-            self._engine = None
-            self._pid = os.getpid()  # last: another thread that sees it must not meet the parent's engine
 
 
 def _ttl_ms(left_s: float) -> int:

@@ -11,7 +11,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ...errors import ConfigError, StoreUnavailable
 from .._parts.breaker import Breaker
-from .._parts.fork import gate, inherited
+from .._parts.fork import gate
+from .._parts.per_process import inherited
 from .cause import cause_of, kind_of
 from .command import Command, run
 from .engine import engine_of, server_of

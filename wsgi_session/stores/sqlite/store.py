@@ -16,7 +16,8 @@ from ..._common.clock import clock_of
 from ..._common.options import checks_options
 from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher, StoreFailed
-from .._parts.fork import gate, inherited
+from .._parts.fork import gate
+from .._parts.per_process import inherited
 from .._parts.permissions import denied, is_allowed
 from .._parts.reporting import StoreDispatcher
 from .._parts.sqlite_file import WatchedFile
