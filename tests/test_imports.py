@@ -9,7 +9,7 @@ import pytest
 from wsgi_session import stores
 
 # What every application needs of the stores, and what one asks for.
-COMMON = {"_parts", "contract", "memory", "per_process", "record", "reporting", "url"}
+COMMON = {"_parts", "contract", "memory", "option", "per_process", "record", "reporting", "url"}
 EXTRA = {"memcached", "redis", "sql", "sqlite"}
 
 # In a new interpreter, beyond what it started with and the libraries that the package cannot do without.

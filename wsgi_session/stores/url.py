@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..errors import ConfigError
+from ._parts.option import options_in
 from .contract import Store
 from .memory import MemoryStore
 
@@ -88,14 +89,7 @@ def _options(parts: SplitResult, **known: Callable[[str], Any]) -> dict[str, Any
     if parts.fragment:
         raise ConfigError(f"a {parts.scheme} store URL has no fragment; write '#' in a path as '%23'.")
     options = {}
-    for name, text in parse_qsl(parts.query, keep_blank_values=True):
-        if name not in known or name in options:
-            from ._parts.options import unknown_option
-
-            which = unknown_option(name, known, query=parts.query)
-            raise ConfigError(
-                f"unknown or repeated option{which} in a {parts.scheme} store URL; known are {', '.join(known)}."
-            )
+    for name, text in options_in(parts, known):
         try:
             options[name] = known[name](text)
         except ValueError:

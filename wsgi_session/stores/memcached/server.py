@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from ...errors import ConfigError, StoreUnavailable
 from .._parts.breaker import Breaker
+from .._parts.option import is_port
 from .._parts.per_process import PerProcess
 from .._parts.resting import COLD_AFTER_S, Resting, keep_alive_options
 from .replies import reason_of
@@ -184,7 +185,7 @@ def options_of(driver: Any, server: Any, timeout_s: float, prefix: str) -> dict[
     if isinstance(server, driver.Client | driver.PooledClient):
         address, socket_module, tls_context = server.server, server.socket_module, server.tls_context
         connect_timeout, answer_timeout = server.connect_timeout or timeout_s, server.timeout or timeout_s
-        if not isinstance(address, str) and not 0 < address[1] < 65536:
+        if not isinstance(address, str) and not is_port(address[1]):
             raise ConfigError(f"the port of MemcachedStore's client must be from 1 to 65535, got {address[1]!r}.")
         prefix = server.key_prefix.decode("latin-1") + prefix
         if not PREFIX.fullmatch(prefix):

@@ -10,13 +10,13 @@ from binascii import crc32
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
-from urllib.parse import SplitResult, parse_qsl, unquote
+from urllib.parse import SplitResult, unquote
 
 from ..._common.clock import clock_of
 from ..._common.options import checks_options
 from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher
-from .._parts.options import unknown_option
+from .._parts.option import DEFAULT_TIMEOUT_S, checked_timeout, options_in
 from .._parts.packed import LIMITS, limits_in, packed, unpacked
 from .._parts.reporting import StoreDispatcher
 from ..contract import EXPIRY_GRACE_S, live_record
@@ -26,7 +26,6 @@ from .server import PREFIX, Server, import_driver, options_of
 __all__ = ["MemcachedStore", "make_memcached_store"]
 
 _DEFAULT_PREFIX: Final = "wsgi_session:"
-_DEFAULT_TIMEOUT_S: Final = 2.0
 _OPTIONS: Final = ("prefix", "timeout")
 
 _MAX_TOUCH_TRIES: Final = 100
@@ -71,11 +70,10 @@ class MemcachedStore:
         servers: object,
         *,
         prefix: str = _DEFAULT_PREFIX,
-        timeout: float = _DEFAULT_TIMEOUT_S,
+        timeout: float = DEFAULT_TIMEOUT_S,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 60:
-            raise ConfigError(f"MemcachedStore.timeout must be more than 0 and at most 60 seconds, got {timeout!r}.")
+        timeout_s = checked_timeout("MemcachedStore", timeout)
         if not isinstance(prefix, str) or not PREFIX.fullmatch(prefix):
             raise ConfigError(
                 "MemcachedStore.prefix must be at most 186 printable ASCII characters without spaces, "
@@ -83,7 +81,7 @@ class MemcachedStore:
             )
         driver = import_driver()
         listed = servers if isinstance(servers, Sequence) and not isinstance(servers, str) else [servers]
-        self._servers = [Server(driver, options_of(driver, server, float(timeout), prefix)) for server in listed]
+        self._servers = [Server(driver, options_of(driver, server, timeout_s, prefix)) for server in listed]
         names = [server.name for server in self._servers]
         if not names or len(set(names)) < len(names):
             raise ConfigError(f"MemcachedStore.servers must name at least one server, and each once; got {names}.")
@@ -182,14 +180,7 @@ def make_memcached_store(parts: SplitResult, clock: Callable[[], float] | None) 
         raise ConfigError(
             "write a memcached URL as 'memcached://host1:11211,host2:11211' or 'memcached:///path/of/socket'."
         )
-    options: dict[str, Any] = {}
-    for name, text in parse_qsl(parts.query, keep_blank_values=True):
-        if name not in _OPTIONS or name in options:
-            which = unknown_option(name, _OPTIONS, query=parts.query)
-            raise ConfigError(
-                f"unknown or repeated option{which} in a memcached store URL; known are {', '.join(_OPTIONS)}."
-            )
-        options[name] = text
+    options: dict[str, Any] = dict(options_in(parts, _OPTIONS))
     with suppress(KeyError, ValueError):  # the store itself refuses what is no number
         options["timeout"] = float(options["timeout"])
     servers = parts.netloc.split(",") if parts.netloc else [f"unix:{path}"]

@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from ...errors import ConfigError
 from ...events import logger
-from .._parts.options import unknown_option
+from .._parts.option import is_port, options_in
 from .._parts.resting import KEEP_ALIVE_S, keep_alive_options
 from .driver import Driver, import_redis, new_cluster, new_pool, without_policy
 from .engine import Cluster, Engine, Single
@@ -29,6 +29,7 @@ _EXAMPLES: Final = {
     "redis+cluster": "redis+cluster://user:password@host1:6379,host2:6379",
     "rediss+cluster": "rediss+cluster://user:password@host1:6379,host2:6379",
 }
+_ADVICE: Final = " Hand in a client for what it cannot say; give RedisStore its own options as arguments."
 _UNLIMITED: Final = 2**31
 
 
@@ -83,7 +84,7 @@ def engine_of_client(client: Any, timeout: float) -> tuple[str, "Callable[[], En
     if not getattr(pool, "is_master", True):
         raise ConfigError("RedisStore reads from the primary only: use Sentinel.master_for, not slave_for.")
     reach = pool.connection_kwargs
-    if not 0 < int(reach.get("port", 6379)) < 65536:
+    if not is_port(int(reach.get("port", 6379))):
         raise ConfigError(f"the port of RedisStore's client must be from 1 to 65535, got {reach['port']}.")
     if hasattr(pool, "sentinel_manager"):
         server = f"the Redis service {pool.service_name!r}"
@@ -164,10 +165,13 @@ def _is_malformed(parts: SplitResult) -> ConfigError:
     )
 
 
-def options_of(parts: SplitResult, *of_store: str) -> dict[str, Any]:
-    """Return the options after the ``?``: those *of_store*, as text, and those that say how to connect."""
-    known: dict[str, Callable[[str], Any]] = dict.fromkeys(of_store, str)
-    known |= {"db": str} if parts.scheme == "unix" else _TCP_OPTIONS
+def options_of(parts: SplitResult, **of_store: Callable[[str], Any]) -> dict[str, Any]:
+    """Return the options after the ``?``: those *of_store*, each with what reads it, and those that say how to connect.
+
+    Raises:
+        ConfigError: One is unknown, given twice, or not allowed.
+    """
+    known = of_store | ({"db": str} if parts.scheme == "unix" else _TCP_OPTIONS)
     if parts.scheme.startswith("rediss"):
         known |= _TLS_OPTIONS
     elif parts.scheme != "unix":
@@ -175,13 +179,7 @@ def options_of(parts: SplitResult, *of_store: str) -> dict[str, Any]:
     if parts.scheme.endswith("sentinel"):
         known |= {"sentinel_username": str, "sentinel_password": str}
     options: dict[str, Any] = {}
-    for name, text in parse_qsl(parts.query, keep_blank_values=True):
-        if name not in known or name in options:
-            raise ConfigError(
-                f"unknown or repeated option{unknown_option(name, known, query=parts.query)} in a {parts.scheme} store "
-                f"URL; known are {', '.join(known)}. Hand in a client for what it cannot say; give RedisStore its own "
-                "options as arguments."
-            )
+    for name, text in options_in(parts, known, advice=_ADVICE):
         try:
             options[name] = known[name](text)
         except ValueError as allowed:
@@ -206,7 +204,7 @@ def _hosts(parts: SplitResult, default_port: int) -> list[tuple[str, int]]:
     for text in netloc.split(",") if netloc else ():
         found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([\w.-]+))(?::([0-9]{1,5}))?", text)
         port = int(found[3] or default_port) if found else 0
-        if found is None or not 0 < port < 65536:
+        if found is None or not is_port(port):
             raise _is_malformed(parts)
         hosts.append((found[1] or found[2], port))
     return hosts

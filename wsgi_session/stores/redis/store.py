@@ -20,6 +20,7 @@ from ..._common.clock import clock_of
 from ..._common.options import checks_options
 from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher, logger
+from .._parts.option import DEFAULT_TIMEOUT_S, checked_timeout
 from .._parts.packed import (
     JUDGED_BYTES,
     LIMITS,
@@ -81,7 +82,7 @@ class RedisStore:
         client_or_url: object,
         *,
         prefix: str = "wsgi_session:",
-        timeout: float = 2.0,
+        timeout: float = DEFAULT_TIMEOUT_S,
         clock: Callable[[], float] | None = None,
     ) -> None:
         if not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix):
@@ -89,15 +90,14 @@ class RedisStore:
                 f"RedisStore.prefix must be 1 to 100 letters, digits and '_.:/-', such as 'shop:', got {prefix!r}. "
                 "Braces would put all sessions into one slot of a cluster."
             )
-        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 60:
-            raise ConfigError(f"RedisStore.timeout must be more than 0 and at most 60 seconds, got {timeout!r}.")
+        timeout_s = checked_timeout("RedisStore", timeout)
         self.events: Dispatcher = StoreDispatcher(clock=clock)
         self._prefix = prefix.encode()
         self._clock = clock_of(clock)
         if isinstance(client_or_url, str):
-            self._place, self._make_engine = engine_of_url(client_or_url, float(timeout))
+            self._place, self._make_engine = engine_of_url(client_or_url, timeout_s)
         else:
-            self._place, self._make_engine = engine_of_client(client_or_url, float(timeout))
+            self._place, self._make_engine = engine_of_client(client_or_url, timeout_s)
         # Before a fork an engine's locks may be held by another thread.
         self._engine = PerProcess[Engine | None](lambda: None)
         self._is_inspected = False
@@ -347,18 +347,20 @@ def _warn_of_eviction(engine: Engine, place: str) -> None:
         )
 
 
+def _number_of_seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("a number of seconds") from None
+
+
 def make_redis_store(parts: SplitResult, clock: Callable[[], float] | None) -> RedisStore:
     """Return the store that a URL names, not connected yet; its options *prefix* and *timeout* are the store's.
 
     Raises:
         ConfigError: The URL or an option is not allowed, or the driver is not installed.
     """
-    options = options_of(parts, "prefix", "timeout")
-    store_options: dict[str, Any] = {name: options[name] for name in ("prefix", "timeout") if name in options}
-    if "timeout" in store_options:
-        try:
-            store_options["timeout"] = float(store_options["timeout"])
-        except ValueError:
-            raise ConfigError(f"option timeout in a {parts.scheme} store URL must be a number of seconds.") from None
+    options = options_of(parts, prefix=str, timeout=_number_of_seconds)
+    store_options = {name: options[name] for name in ("prefix", "timeout") if name in options}
     rest = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in store_options]
     return RedisStore(parts._replace(query=urlencode(rest)).geturl(), **store_options, clock=clock)

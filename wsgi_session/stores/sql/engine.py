@@ -5,7 +5,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import ConfigError
-from .._parts.options import unknown_option
+from .._parts.option import is_port, unknown_option
 from .._parts.resting import KEEP_ALIVE_INTERVAL_S, KEEP_ALIVE_PROBES, KEEP_ALIVE_S
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def url_of(text: "sa.URL | str") -> "sa.URL":
         url = sqlalchemy.make_url(text)
     except (sqlalchemy.exc.ArgumentError, ValueError):
         raise _invalid() from None
-    if url.port is not None and not 0 < url.port < 65536:
+    if url.port is not None and not is_port(url.port):
         raise _invalid()
     return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
 

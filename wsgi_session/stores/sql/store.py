@@ -9,6 +9,7 @@ from ..._common.clock import clock_of
 from ..._common.options import checks_options
 from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher, StoreFailed
+from .._parts.option import DEFAULT_TIMEOUT_S, checked_timeout
 from .._parts.reporting import StoreDispatcher
 from ..contract import EXPIRY_GRACE_S, live_record
 from ..record import Record
@@ -63,11 +64,10 @@ class SQLStore:
         *,
         table: str = DEFAULT_TABLE,
         create: bool = True,
-        timeout: float = 2.0,
+        timeout: float = DEFAULT_TIMEOUT_S,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 60:
-            raise ConfigError(f"SQLStore.timeout must be more than 0 and at most 60 seconds, got {timeout!r}.")
+        timeout_s = checked_timeout("SQLStore", timeout)
         if not isinstance(create, bool):
             raise ConfigError(f"SQLStore.create must be True or False, got {create!r}.")
         require_sqlalchemy()  # the modules that need it come next, and not before
@@ -76,14 +76,14 @@ class SQLStore:
         from .statement import Statements
 
         schema = Schema(table)
-        database = Database(engine_or_url, float(timeout), partial(schema.prepare, create=create))
+        database = Database(engine_or_url, timeout_s, partial(schema.prepare, create=create))
         self._database = database
         self._statements = Statements(schema.sessions, database.dialect, _PAGE, database.compiled)
         self.events: Dispatcher = StoreDispatcher(clock=clock)
         self._table = table
         self._clock = clock_of(clock)
         self._creates = 0
-        self._patience_s = timeout * _QUICK
+        self._patience_s = timeout_s * _QUICK
 
     def __repr__(self) -> str:
         return f"<SQLStore in {self._table} of {self._database.server}>"

@@ -17,6 +17,7 @@ from ..._common.options import checks_options
 from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher, StoreFailed
 from .._parts.fork import gate
+from .._parts.option import DEFAULT_TIMEOUT_S, checked_timeout
 from .._parts.per_process import inherited
 from .._parts.permissions import denied, is_allowed
 from .._parts.reporting import StoreDispatcher
@@ -92,17 +93,16 @@ class SQLiteStore:
         path: str | os.PathLike[str],
         *,
         synchronous: Synchronous = "NORMAL",
-        timeout: float = 2.0,
+        timeout: float = DEFAULT_TIMEOUT_S,
         clock: Callable[[], float] | None = None,
     ) -> None:
         if synchronous not in ("NORMAL", "FULL"):
             raise ConfigError(f"SQLiteStore.synchronous must be 'NORMAL' or 'FULL', got {synchronous!r}.")
-        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 60:
-            raise ConfigError(f"SQLiteStore.timeout must be more than 0 and at most 60 seconds, got {timeout!r}.")
+        timeout_s = checked_timeout("SQLiteStore", timeout)
         self._path = _checked_path(path)
         self.events: Dispatcher = StoreDispatcher(clock=clock)
         self._synchronous = synchronous
-        self._timeout = float(timeout)
+        self._timeout = timeout_s
         self._clock = clock_of(clock)
         self._creates = 0
         self._pid = os.getpid()
