@@ -1,4 +1,4 @@
-"""Where Redis is: from a client or a URL to an engine that is not connected yet."""
+"""Where Redis is: from a client or a URL to a topology that is not connected yet."""
 
 import inspect
 import ipaddress
@@ -13,12 +13,12 @@ from ...events import logger
 from .._parts.option import is_port, options_in
 from .._parts.resting import KEEP_ALIVE_S, keep_alive_options
 from .driver import Driver, import_redis, new_cluster, new_pool, without_policy
-from .engine import Cluster, Engine, Single
+from .topology import Cluster, Single, Topology
 
 if TYPE_CHECKING:
     from .driver import ClusterClient
 
-__all__ = ["engine_of_client", "engine_of_url", "options_of"]
+__all__ = ["options_of", "topology_of_client", "topology_of_url"]
 
 _EXAMPLES: Final = {
     "redis": "redis://user:password@host:6379/0",
@@ -62,7 +62,7 @@ _TLS_OPTIONS: Final[dict[str, Callable[[str], Any]]] = {
 }
 
 
-def engine_of_client(client: Any, timeout: float) -> tuple[str, "Callable[[], Engine]"]:
+def topology_of_client(client: Any, timeout: float) -> tuple[str, "Callable[[], Topology]"]:
     """Return what errors call the place where *client* leads to, and what connects to it.
 
     Raises:
@@ -94,7 +94,7 @@ def engine_of_client(client: Any, timeout: float) -> tuple[str, "Callable[[], En
     return server, partial(Single, driver, server, partial(new_pool, pool, timeout))
 
 
-def engine_of_url(url: str, timeout: float) -> tuple[str, "Callable[[], Engine]"]:
+def topology_of_url(url: str, timeout: float) -> tuple[str, "Callable[[], Topology]"]:
     """Return what errors call the place that *url* names, and what connects to it.
 
     Raises:
@@ -124,13 +124,13 @@ def engine_of_url(url: str, timeout: float) -> tuple[str, "Callable[[], Engine]"
     match kind or base, hosts, path:
         case "unix", [], [_, *_]:
             db = _database(parts, options.get("db", "0"))
-            return engine_of_client(redis.Redis(unix_socket_path=unquote(parts.path), db=db, **reach), timeout)
+            return topology_of_client(redis.Redis(unix_socket_path=unquote(parts.path), db=db, **reach), timeout)
         case "redis" | "rediss", [(host, port)], ([] | [_]) as db:
-            return engine_of_client(redis.Redis(host, port, _database(parts, *db), **reach), timeout)
+            return topology_of_client(redis.Redis(host, port, _database(parts, *db), **reach), timeout)
         case "sentinel", [_, *_], [service, *db] if len(db) < 2:
             shared = {name: value for name, value in reach.items() if name.startswith(("ssl", "socket", "protocol"))}
             manager = redis.sentinel.Sentinel(hosts, sentinel_kwargs=shared | sentinel_login)
-            return engine_of_client(manager.master_for(service, db=_database(parts, *db), **reach), timeout)
+            return topology_of_client(manager.master_for(service, db=_database(parts, *db), **reach), timeout)
         case "cluster", [_, *_], []:
             server = f"the cluster of {', '.join(map(_shown, hosts))}"
             make_client = partial(_client_of_cluster, redis, hosts, without_policy(reach, timeout))

@@ -11,10 +11,10 @@ from .driver import Driver, close_idle
 if TYPE_CHECKING:
     from .driver import Connection, Pool
 
-__all__ = ["Kept", "Pooled", "connections_of"]
+__all__ = ["KeptConnections", "PooledConnections", "connections_of"]
 
 
-class Pooled:
+class PooledConnections:
     """Connections that come from the driver's pool, and go back there after each call."""
 
     def __init__(self, driver: Driver, pool: "Pool") -> None:
@@ -86,7 +86,7 @@ class Pooled:
         return connection
 
 
-class Kept(Pooled):
+class KeptConnections(PooledConnections):
     """Connections that the pool opens and counts, and that rest here between two calls.
 
     To hand one to the pool and back costs as much as all else that a driver does for a call: locks, events, metrics.
@@ -132,10 +132,10 @@ class Kept(Pooled):
             raise
 
 
-def connections_of(driver: Driver, pool: "Pool") -> Pooled:
+def connections_of(driver: Driver, pool: "Pool") -> PooledConnections:
     """Return the connections of a *pool* that is ours alone."""
     # Who waits for a connection in a pool is told only by the pool that one came back.
-    return Pooled(driver, pool) if hasattr(pool, "queue_class") else Kept(driver, pool)
+    return PooledConnections(driver, pool) if hasattr(pool, "queue_class") else KeptConnections(driver, pool)
 
 
 def _socket_of(connection: "Connection") -> object:

@@ -1,17 +1,18 @@
-"""One server of Redis: asked once, a read once more where its connection had rested, and watched during a scan."""
+"""One server of Redis: asked once, a read once more where its connection had rested."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from .._parts.breaker import Breaker
 from .._parts.resting import COLD_AFTER_S
-from .connections import Pooled
+from .connections import PooledConnections
 from .driver import Driver
+from .watch import Watch
 
 if TYPE_CHECKING:
-    from .driver import Connection, Pool
+    from .driver import Connection
 
-__all__ = ["Node", "Watch"]
+__all__ = ["Node"]
 
 # What may be sent a second time, whatever became of the first.
 _READS: Final = frozenset(("GETRANGE", "SCAN", "INFO", "CLUSTER"))
@@ -27,7 +28,11 @@ class Node:
     """
 
     def __init__(
-        self, driver: Driver, connections: Pooled, breaker: Breaker, end_resting: Callable[[], None] | None = None
+        self,
+        driver: Driver,
+        connections: PooledConnections,
+        breaker: Breaker,
+        end_resting: Callable[[], None] | None = None,
     ) -> None:
         self._errors = driver.errors
         self._connections = connections
@@ -64,7 +69,7 @@ class Node:
                 self.close()
         return answers
 
-    def watch(self, prefix: bytes) -> "Watch | None":
+    def watch(self, prefix: bytes) -> Watch | None:
         """Begin to watch what is written on this server under *prefix*; return ``None`` if it does not let us."""
         with self._breaker.call():
             try:
@@ -105,43 +110,3 @@ class Node:
 
 def _is_read(commands: Sequence[tuple[Any, ...]]) -> bool:
     return all(command[0] in _READS for command in commands)
-
-
-class Watch:
-    """Tells which names are written on one server while it is open.
-
-    The server keeps them for us on a connection that tracks all keys under a prefix, as clients with a cache do.
-    """
-
-    def __init__(self, pool: "Pool", prefix: bytes) -> None:
-        # Beside the pool's connections: it lasts for a whole scan, and a small pool may have none to spare.
-        self._connection: Connection = pool.connection_class(**pool.connection_kwargs)
-        try:
-            self._connection.connect()
-            (number,) = self._ask("CLIENT", "ID")
-            self._ask("CLIENT", "TRACKING", "ON", "REDIRECT", number, "BCAST", "PREFIX", prefix)
-            self._ask("SUBSCRIBE", "__redis__:invalidate")
-            self._ask("PING")  # what names() asks must be allowed, too
-        except BaseException:
-            self.close()
-            raise
-
-    def names(self) -> set[bytes]:
-        """Return the names that were created, changed or removed since the last call, or since it was opened.
-
-        Whatever anyone was told is done, is in it: the server puts it on our connection before it answers them.
-        """
-        answers = self._ask("PING")
-        return {name for _, _, names in answers[:-1] for name in names or ()}
-
-    def close(self) -> None:
-        """Close its connection."""
-        self._connection.disconnect()
-
-    def _ask(self, *command: Any) -> list[Any]:
-        """Return what the server told meanwhile, and last its answer to *command*."""
-        self._connection.send_packed_command(self._connection.pack_commands([command]))
-        answers = [self._connection.read_response(True)]
-        while isinstance(answers[-1], list) and answers[-1][0] == b"message":
-            answers.append(self._connection.read_response(True))
-        return answers

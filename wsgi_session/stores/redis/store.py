@@ -35,11 +35,12 @@ from .._parts.per_process import PerProcess
 from .._parts.reporting import StoreDispatcher
 from ..contract import EXPIRY_GRACE_S, live_record
 from ..record import Record
-from .address import engine_of_client, engine_of_url, options_of
-from .engine import Engine
-from .node import Node, Watch
+from .address import options_of, topology_of_client, topology_of_url
+from .node import Node
 from .replies import reason_of
 from .scripts import DELETE, TOUCH, UPDATE, Script
+from .topology import Topology
+from .watch import Watch
 
 __all__ = ["RedisStore", "make_redis_store"]
 
@@ -95,11 +96,11 @@ class RedisStore:
         self._prefix = prefix.encode()
         self._clock = clock_of(clock)
         if isinstance(client_or_url, str):
-            self._place, self._make_engine = engine_of_url(client_or_url, timeout_s)
+            self._place, self._make_topology = topology_of_url(client_or_url, timeout_s)
         else:
-            self._place, self._make_engine = engine_of_client(client_or_url, timeout_s)
-        # Before a fork an engine's locks may be held by another thread.
-        self._engine = PerProcess[Engine | None](lambda: None)
+            self._place, self._make_topology = topology_of_client(client_or_url, timeout_s)
+        # Before a fork a topology's locks may be held by another thread.
+        self._topology = PerProcess[Topology | None](lambda: None)
         self._is_inspected = False
 
     def __repr__(self) -> str:
@@ -154,10 +155,10 @@ class RedisStore:
 
     def close(self) -> None:
         """Close this process's connections. A later call of another method opens new ones."""
-        engine = self._engine.get()
-        self._engine.put(None)
-        if engine is not None:
-            engine.close()
+        topology = self._topology.get()
+        self._topology.put(None)
+        if topology is not None:
+            topology.close()
 
     # --- one round trip at a time ------------------------------------------------------------------------------------
 
@@ -169,21 +170,21 @@ class RedisStore:
 
     def _ask(self, verb: str, name: bytes, *rest: Any) -> Any:
         """Return the answer to a command about the key *name*, or ``None`` if what is under it is no text."""
-        return self._call(lambda engine: engine.ask(name, verb, name, *rest))
+        return self._call(lambda topology: topology.ask(name, verb, name, *rest))
 
     def _run(self, script: Script, key: str, *arguments: bytes) -> bool:
         """Return whether *script* found what it was to change."""
         name = self._name(key)
         rest = (1, name, _DOUBLE.pack(self._clock()), *arguments)
 
-        def run(engine: Engine) -> Any:
+        def run(topology: Topology) -> Any:
             try:
-                return engine.ask(name, "EVALSHA", script.digest, *rest)
+                return topology.ask(name, "EVALSHA", script.digest, *rest)
             except Exception as error:
                 if type(error).__name__ != "NoScriptError":
                     raise
             # The server did nothing but say that it does not know the script.
-            return engine.ask(name, "EVAL", script.text, *rest)
+            return topology.ask(name, "EVAL", script.text, *rest)
 
         done = self._call(run)
         if done == -1:
@@ -220,7 +221,7 @@ class RedisStore:
                     yield name, answers
                 if not is_gone:
                     break
-        if not self._call(lambda engine: engine.is_complete(nodes)):
+        if not self._call(lambda topology: topology.is_complete(nodes)):
             raise StoreUnavailable(f"{self._place} got other primaries during the scan, so some was missed. Try again.")
 
     def _watch(self, node: Node, stack: ExitStack) -> Callable[[], list[bytes]]:
@@ -266,11 +267,11 @@ class RedisStore:
         yield from [(name, list(islice(answers, len(group)))) for name, group in zip(names, commands, strict=True)]
 
     def _ask_each(self, node: Node, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-        def ask(engine: Engine) -> list[Any]:
+        def ask(topology: Topology) -> list[Any]:
             answers = node.ask_each(commands)
             for place, answer in enumerate(answers):
                 if type(answer).__name__ in ("MovedError", "AskError"):  # the key has just gone to another node
-                    answers[place] = engine.ask(commands[place][1], *commands[place])
+                    answers[place] = topology.ask(commands[place][1], *commands[place])
                 elif isinstance(answer, Exception):
                     if not _is_no_text(answer):
                         raise answer
@@ -280,17 +281,17 @@ class RedisStore:
         return self._call(ask) if commands else []
 
     def _nodes(self) -> list[Node]:
-        nodes: list[Node] = self._call(lambda engine: engine.nodes())
+        nodes: list[Node] = self._call(lambda topology: topology.nodes())
         return nodes
 
     def _ours(self, names: Iterable[bytes]) -> list[bytes]:
         return [name for name in dict.fromkeys(names) if _KEY.fullmatch(name, len(self._prefix))]
 
-    def _call(self, ask: Callable[[Engine], Any]) -> Any:
+    def _call(self, ask: Callable[[Topology], Any]) -> Any:
         """Return what *ask* returns, or ``None`` if the key holds no text; any error leaves as ``StoreUnavailable``."""
         try:
-            engine = self._opened()
-            answer = ask(engine)
+            topology = self._opened()
+            answer = ask(topology)
         except StoreUnavailable:
             raise
         except Exception as error:
@@ -299,15 +300,15 @@ class RedisStore:
             raise StoreUnavailable(f"{self._place} failed: {reason_of(error)}") from error
         if not self._is_inspected:
             self._is_inspected = True
-            _warn_of_eviction(engine, self._place)
+            _warn_of_eviction(topology, self._place)
         return answer
 
-    def _opened(self) -> Engine:
-        engine = self._engine.get()
-        if engine is None:
-            engine = self._make_engine()
-            self._engine.put(engine)
-        return engine
+    def _opened(self) -> Topology:
+        topology = self._topology.get()
+        if topology is None:
+            topology = self._make_topology()
+            self._topology.put(topology)
+        return topology
 
 
 def _ttl_ms(left_s: float) -> int:
@@ -332,9 +333,9 @@ def _is_no_text(error: Exception) -> bool:
     return str(error).startswith("WRONGTYPE")
 
 
-def _warn_of_eviction(engine: Engine, place: str) -> None:
+def _warn_of_eviction(topology: Topology, place: str) -> None:
     try:
-        memory = engine.nodes()[0].ask("INFO", "memory")
+        memory = topology.nodes()[0].ask("INFO", "memory")
     except Exception:  # noqa: BLE001  our user may not ask, or the server is gone: then that is told at the next call
         return
     policy = re.search(rb"maxmemory_policy:([a-z-]+)", memory)

@@ -12,7 +12,7 @@ from .node import Node
 if TYPE_CHECKING:
     from .driver import ClusterClient, Pool
 
-__all__ = ["Cluster", "Engine", "Single"]
+__all__ = ["Cluster", "Single", "Topology"]
 
 # How often one command is sent to where a cluster says that its key has gone.
 _MAX_MOVES: Final = 5
@@ -161,7 +161,7 @@ class Cluster:
         return pool
 
 
-Engine = Single | Cluster
+Topology = Single | Cluster
 
 
 def _breaker(driver: Driver, server: str) -> Breaker:
