@@ -471,7 +471,7 @@ def test_a_read_does_not_wait_for_two_time_outs(place: Place, clock: FakeClock, 
 def test_one_that_cannot_be_opened_again_keeps_its_place(place: Place, store: Any, fault: str) -> None:
     """A pool that waits lends it as soon as the server is back."""
     store.load(new_key())
-    store._topology.get().nodes()[0]._connections.end_resting()
+    store._keyspace._topology.get().nodes()[0]._connections.end_resting()
     place.proxies[0].refuse()
     with pytest.raises(StoreUnavailable, match="nothing listens there"):
         store.load(new_key())
@@ -505,7 +505,7 @@ def test_keep_alive_is_on(place: Place, store: Any, fault: str) -> None:
     if isinstance(store, MemcachedStore):
         (sock,) = (client.sock for client in store._servers[0]._idle.get())
     else:
-        (sock,) = (connection._sock for connection in store._topology.get().nodes()[0]._connections._idle)
+        (sock,) = (connection._sock for connection in store._keyspace._topology.get().nodes()[0]._connections._idle)
 
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     assert 0 < sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 60  # redis-py has a default of its own

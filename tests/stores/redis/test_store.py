@@ -336,7 +336,7 @@ def test_the_limit_of_a_client_s_pool_holds(
         store = open_store(client, timeout=0.1)
         live_once(store, record)
         # Hold the only connection, as another thread would.
-        node = store._topology.get().nodes()[0]
+        node = store._keyspace._topology.get().nodes()[0]
         held, _ = node._connections.take()
 
         for _ in range(6):
@@ -416,7 +416,7 @@ def test_a_call_that_is_cut_short_leaves_nothing_for_the_next(
     with contextlib.closing(narrow_client(library, require, single)) as client:
         store = open_store(client)
         live_once(store, record)
-        (connection,) = store._topology.get().nodes()[0]._connections._idle
+        (connection,) = store._keyspace._topology.get().nodes()[0]._connections._idle
 
         def be_killed(*arguments: Any, **options: Any) -> None:
             raise GeneratorExit
@@ -457,12 +457,12 @@ def test_a_connection_to_yesterday_s_primary_is_not_used(
     with contextlib.closing(manager.master_for("sess")) as client:
         store = open_store(client)
         live_once(store, record)
-        (resting,) = store._topology.get().nodes()[0]._connections._idle
-        store._topology.get()._pool.proxy.master_address = ("192.0.2.1", 6379)
+        (resting,) = store._keyspace._topology.get().nodes()[0]._connections._idle
+        store._keyspace._topology.get()._pool.proxy.master_address = ("192.0.2.1", 6379)
         assert resting._sock is not None
 
         live_once(store, record)
-        assert resting not in store._topology.get().nodes()[0]._connections._idle
+        assert resting not in store._keyspace._topology.get().nodes()[0]._connections._idle
     for one in manager.sentinels:
         one.close()
 
@@ -583,7 +583,7 @@ def test_the_store_s_options_are_arguments() -> None:
 
 def reach_of(url: str, *, clock: FakeClock) -> Any:
     """Return the pool that a store makes of a URL."""
-    return make_redis_store(urlsplit(url), clock)._make_topology()._pool
+    return make_redis_store(urlsplit(url), clock)._keyspace._make_topology()._pool
 
 
 def test_a_url_says_how_tls_is_checked(clock: FakeClock, caplog) -> None:
@@ -1127,7 +1127,7 @@ def test_a_cluster_that_grows_ends_the_scans_that_began_before(
     with pytest.raises(StoreUnavailable, match="other primaries"):
         list(scan)
     assert [key for key, _ in store.scan()] == [KEY]
-    assert [len(store._topology.get().nodes()), store.count()] == [2, 1]
+    assert [len(store._keyspace._topology.get().nodes()), store.count()] == [2, 1]
     old.stop()
     new.stop()
 
@@ -1175,7 +1175,7 @@ def test_two_threads_may_learn_of_a_node_without_keys(
     place = one_node_cluster(services, socket_port())
     store = open_store(f"redis+cluster://127.0.0.1:{place.port}")
     live_once(store, record)
-    topology = store._topology.get()
+    topology = store._keyspace._topology.get()
     topology._nodes = Overtaken(topology._nodes | {gone: None})
 
     topology._learn(topology._client)

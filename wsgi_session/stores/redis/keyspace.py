@@ -1,0 +1,148 @@
+"""The keys under one prefix: what they are called, and one round trip to where they are."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from ...errors import StoreUnavailable
+from ...events import logger
+from .._parts.per_process import PerProcess
+from .node import Node
+from .replies import reason_of
+from .scripts import Script
+from .topology import Topology
+
+__all__ = ["Keyspace", "MakeCommands"]
+
+MakeCommands = Callable[[bytes], list[tuple[Any, ...]]]
+"""Returns the commands about a name, the first of which reads it."""
+
+_KEY: Final = re.compile(rb"[0-9a-f]{64}")
+
+
+class Keyspace:
+    """The keys of one store, and this process's connections to the servers that have them.
+
+    Whatever a driver raises leaves as ``StoreUnavailable``.
+
+    Args:
+        place: What errors call the servers; without credentials.
+        make_topology: Returns the servers, not connected yet.
+        prefix: What the name of every key begins with.
+    """
+
+    def __init__(self, place: str, make_topology: Callable[[], Topology], prefix: bytes) -> None:
+        self.place = place
+        self.prefix = prefix
+        self._make_topology = make_topology
+        # Before a fork a topology's locks may be held by another thread.
+        self._topology = PerProcess[Topology | None](lambda: None)
+        self._is_inspected = False
+
+    def name_of(self, key: str) -> bytes:
+        """Return what *key* is called on the servers."""
+        return self.prefix + key.encode()
+
+    def key_of(self, name: bytes) -> str:
+        """Return the key that is called *name*."""
+        return name[len(self.prefix) :].decode()
+
+    def own(self, names: Iterable[bytes]) -> list[bytes]:
+        """Return those of *names* that are of keys of ours, each once."""
+        return [name for name in dict.fromkeys(names) if _KEY.fullmatch(name, len(self.prefix))]
+
+    def ask(self, verb: str, name: bytes, *rest: Any) -> Any:
+        """Return the answer to a command about the key *name*, or ``None`` if what is under it is no text."""
+        return self.call(lambda topology: topology.ask(name, verb, name, *rest))
+
+    def run(self, script: Script, name: bytes, *arguments: bytes) -> Any:
+        """Return what *script* returns for the key *name*, or ``None`` if what is under it is no text."""
+        rest = (1, name, *arguments)
+
+        def run(topology: Topology) -> Any:
+            try:
+                return topology.ask(name, "EVALSHA", script.digest, *rest)
+            except Exception as error:
+                if type(error).__name__ != "NoScriptError":
+                    raise
+            # The server did nothing but say that it does not know the script.
+            return topology.ask(name, "EVAL", script.text, *rest)
+
+        return self.call(run)
+
+    def read(
+        self, node: Node, names: Sequence[bytes], make_commands: MakeCommands
+    ) -> Iterator[tuple[bytes, list[Any]]]:
+        """Yield each of *names* with the answers to its commands, all sent in one go; ``None`` where it is no text."""
+        commands = [make_commands(name) for name in names]
+        answers = iter(self._ask_each(node, [command for group in commands for command in group]))
+        yield from [(name, list(islice(answers, len(group)))) for name, group in zip(names, commands, strict=True)]
+
+    def nodes(self) -> list[Node]:
+        """Return the servers that together have every key."""
+        nodes: list[Node] = self.call(lambda topology: topology.nodes())
+        return nodes
+
+    def call(self, ask: Callable[[Topology], Any]) -> Any:
+        """Return what *ask* returns, or ``None`` if the key holds no text."""
+        try:
+            topology = self._opened()
+            answer = ask(topology)
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            if _is_no_text(error):
+                return None
+            raise StoreUnavailable(f"{self.place} failed: {reason_of(error)}") from error
+        if not self._is_inspected:
+            self._is_inspected = True
+            _warn_of_eviction(topology, self.place)
+        return answer
+
+    def close(self) -> None:
+        """Close this process's connections. A later call of another method opens new ones."""
+        topology = self._topology.get()
+        self._topology.put(None)
+        if topology is not None:
+            topology.close()
+
+    def _opened(self) -> Topology:
+        topology = self._topology.get()
+        if topology is None:
+            topology = self._make_topology()
+            self._topology.put(topology)
+        return topology
+
+    def _ask_each(self, node: Node, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        def ask(topology: Topology) -> list[Any]:
+            answers = node.ask_each(commands)
+            for place, answer in enumerate(answers):
+                if type(answer).__name__ in ("MovedError", "AskError"):  # the key has just gone to another node
+                    answers[place] = topology.ask(commands[place][1], *commands[place])
+                elif isinstance(answer, Exception):
+                    if not _is_no_text(answer):
+                        raise answer
+                    answers[place] = None
+            return answers
+
+        return self.call(ask) if commands else []
+
+
+def _is_no_text(error: Exception) -> bool:
+    return str(error).startswith("WRONGTYPE")
+
+
+def _warn_of_eviction(topology: Topology, place: str) -> None:
+    try:
+        memory = topology.nodes()[0].ask("INFO", "memory")
+    except Exception:  # noqa: BLE001  our user may not ask, or the server is gone: then that is told at the next call
+        return
+    policy = re.search(rb"maxmemory_policy:([a-z-]+)", memory)
+    if policy is not None and policy[1] != b"noeviction":
+        logger.warning(
+            "%s has maxmemory-policy %s: when its memory is full, it ends sessions that are in use. Give sessions a "
+            "server of their own with maxmemory-policy noeviction.",
+            place,
+            policy[1].decode(),
+        )
