@@ -22,38 +22,38 @@ class Statements:
 
     def __init__(self, table: sa.Table, dialect: str, page_size: int, compiled: Callable[[Any], Any]) -> None:
         c = table.c
-        is_it = c.session_key == sa.bindparam("key")
-        is_same = c.version == sa.bindparam("version")
+        has_key = c.session_key == sa.bindparam("key")
+        has_version = c.version == sa.bindparam("version")
         is_live = c.expires_at > sa.bindparam("now")
         is_expired = c.expires_at <= sa.bindparam("until")
-        is_next = c.id > sa.bindparam("cursor")
-        is_on_page = sa.and_(is_next, c.id <= sa.bindparam("last"))
+        is_after_cursor = c.id > sa.bindparam("cursor")
+        is_on_page = sa.and_(is_after_cursor, c.id <= sa.bindparam("last"))
         batch = sa.bindparam("batch", type_=sa.Integer())
 
         times = (c.created_at, c.seen_at, c.expires_at, c.authenticated_at)
         select = sa.select(_bounded(c.data, dialect), *times, c.user_id, c.label, c.version, c.session_key, c.id)
-        self.load = compiled(select.where(is_it))
-        self.scan = select.where(is_next).order_by(c.id).limit(page_size)
+        self.load = compiled(select.where(has_key))
+        self.scan = select.where(is_after_cursor).order_by(c.id).limit(page_size)
         self.scan_user = select.where(c.user_id == sa.bindparam("user_id"))
         self.count = sa.select(sa.func.count()).select_from(table).where(is_live)
-        self.exists = sa.select(c.id).where(is_it)
+        self.exists = sa.select(c.id).where(has_key)
 
         plain = {column: _new(column) for column in (c.data, c.created_at, c.authenticated_at, c.user_id, c.label)}
         limits = {column: _later(column) for column in (c.seen_at, c.expires_at)}
         first = {column: _new(column) for column in (*plain, *limits)}
         first |= {c.session_key: sa.bindparam("key"), c.version: sa.literal(1)}
         self.insert = compiled(_insert_if_absent(table, dialect).values(first))
-        live = sa.update(table).where(is_it, is_live)
+        live = sa.update(table).where(has_key, is_live)
         # Of limits that a clock which ran ahead has set nothing is left. In this order: MySQL goes by what it has set.
         is_ahead = c.seen_at > sa.bindparam("ahead")
         kept = [
             (column, sa.case((is_ahead, _new(column)), else_=limits[column])) for column in (c.expires_at, c.seen_at)
         ]
-        self.update = compiled(live.where(is_same).ordered_values(*kept, *plain.items(), (c.version, c.version + 1)))
+        self.update = compiled(live.where(has_version).ordered_values(*kept, *plain.items(), (c.version, c.version + 1)))
         self.touch = compiled(live.values(limits))
-        delete = sa.delete(table).where(is_it, is_live)
+        delete = sa.delete(table).where(has_key, is_live)
         self.delete = compiled(delete)
-        self.delete_version = compiled(delete.where(is_same))
+        self.delete_version = compiled(delete.where(has_version))
 
         self.expired = sa.select(c.id).where(is_expired).order_by(c.expires_at).limit(batch)
         self.delete_expired = sa.delete(table).where(c.id.in_(sa.bindparam("ids")), is_expired)
