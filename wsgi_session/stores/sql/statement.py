@@ -1,6 +1,6 @@
 """What is asked of the table of sessions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -38,19 +38,10 @@ class Statements:
         self.count = sa.select(sa.func.count()).select_from(table).where(is_live)
         self.exists = sa.select(c.id).where(has_key)
 
-        plain = {column: _new(column) for column in (c.data, c.created_at, c.authenticated_at, c.user_id, c.label)}
-        limits = {column: _later(column) for column in (c.seen_at, c.expires_at)}
-        first = {column: _new(column) for column in (*plain, *limits)}
-        first |= {c.session_key: sa.bindparam("key"), c.version: sa.literal(1)}
-        self.insert = compiled(_insert_if_absent(table, dialect).values(first))
+        self.insert = compiled(_insert_if_absent(table, dialect))
         live = sa.update(table).where(has_key, is_live)
-        # Of limits that a clock which ran ahead has set nothing is left. In this order: MySQL goes by what it has set.
-        is_ahead = c.seen_at > sa.bindparam("ahead")
-        kept = [
-            (column, sa.case((is_ahead, _new(column)), else_=limits[column])) for column in (c.expires_at, c.seen_at)
-        ]
-        self.update = compiled(live.where(has_version).ordered_values(*kept, *plain.items(), (c.version, c.version + 1)))
-        self.touch = compiled(live.values(limits))
+        self.update = compiled(live.where(has_version).ordered_values(*_replaced(c)))
+        self.touch = compiled(live.values({column: _later(column) for column in (c.seen_at, c.expires_at)}))
         delete = sa.delete(table).where(has_key, is_live)
         self.delete = compiled(delete)
         self.delete_version = compiled(delete.where(has_version))
@@ -67,6 +58,22 @@ class Statements:
         self.page = sa.select(c.id).where(is_on_page).order_by(c.id).limit(page_size)
         self.delete_page = sa.delete(table).where(is_on_page)
         self.delete_live = self.delete_page.where(is_live)
+
+
+def _replaced(c: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield what an update makes of each column."""
+    # Of limits that a clock which ran ahead has set nothing is left. In this order: MySQL goes by what it has set.
+    is_ahead = c.seen_at > sa.bindparam("ahead")
+    for column in (c.expires_at, c.seen_at):
+        yield column, sa.case((is_ahead, _new(column)), else_=_later(column))
+    for column in _plain(c):
+        yield column, _new(column)
+    yield c.version, c.version + 1
+
+
+def _plain(c: Any) -> tuple[Any, ...]:
+    """Return the columns that an update takes as they are."""
+    return c.data, c.created_at, c.authenticated_at, c.user_id, c.label
 
 
 def _new(column: Any) -> Any:
@@ -89,5 +96,7 @@ def _insert_if_absent(table: sa.Table, dialect: str) -> Any:
     else:
         # Not MySQL's INSERT IGNORE, which would hide every other error, too.
         insert = sa.insert(table)
+    first = {column: _new(column) for column in (*_plain(table.c), table.c.seen_at, table.c.expires_at)}
+    first |= {table.c.session_key: sa.bindparam("key"), table.c.version: sa.literal(1)}
     # inline: nobody asks for the new id. preserve_rowcount: but for how many rows there are.
-    return insert.inline().execution_options(preserve_rowcount=True)
+    return insert.values(first).inline().execution_options(preserve_rowcount=True)
