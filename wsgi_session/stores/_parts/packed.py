@@ -37,6 +37,7 @@ VERSION_BYTES: Final = 8
 
 _START: Final = MAGIC + bytes([FORMAT])
 _HEAD: Final = struct.Struct(">3sB8s4d8s3i")
+_HEAD_FROM_VERSION: Final = struct.Struct(">4x8s4d8s3i")
 LIMITS: Final = struct.Struct(">2d")
 _LIMITS_AT: Final = 12
 _ABSENT: Final = -1
@@ -82,19 +83,8 @@ def unpacked(key: str, value: bytes, *, version: object = None) -> Record | None
         if value[:3] == MAGIC and value[3:4] > _START[3:]:
             raise newer_format()
         return None
-    (
-        _,
-        _,
-        own_version,
-        seen_at,
-        expires_at,
-        created_at,
-        authenticated_at,
-        owner,
-        user_bytes,
-        label_bytes,
-        data_bytes,
-    ) = _HEAD.unpack_from(value)
+    head = _HEAD_FROM_VERSION.unpack_from(value)
+    own_version, seen_at, expires_at, created_at, authenticated_at, owner, user_bytes, label_bytes, data_bytes = head
     data_at = size - data_bytes
     is_ours = (
         owner == key[:8].encode()
