@@ -165,7 +165,7 @@ def rows(store: Any) -> int:
     """Return how many records there are, expired ones included."""
     if isinstance(store, MemoryStore):
         return repr(vars(store)).count("Record(")
-    with closing(sqlite3.connect(store._path)) as connection:
+    with closing(sqlite3.connect(store._file.path)) as connection:
         (count,) = connection.execute("SELECT count(*) FROM wsgi_sessions").fetchone()
     return int(count)
 

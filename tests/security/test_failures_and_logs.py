@@ -241,7 +241,7 @@ def test_sec_88_every_wait_has_an_end(tmp_path: Path) -> None:
     """Two seconds for another process's write, and no option for "for ever"."""
     path = tmp_path / "s.sqlite3"
     with closing(SQLiteStore(path)) as store:
-        assert store._timeout == 2.0
+        assert store._file.timeout_s == 2.0
     with closing(SQLiteStore(path, timeout=0.05)) as store:
         visitor = visitor_of(store)
         visitor.visit(lambda session: session.set("user", "ada"))

@@ -19,12 +19,12 @@ def start_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def shown(store: Store) -> dict[str, object]:
     """Return the options of a store under the names that its constructor has."""
-    assert isinstance(store, MemoryStore | SQLiteStore)
-    return {
-        name: getattr(store, f"_{name}")
-        for name in ("path", "synchronous", "timeout", "max_sessions", "clock")
-        if hasattr(store, f"_{name}")
-    }
+    if isinstance(store, SQLiteStore):
+        file = store._file
+        options = {"path": file.path, "synchronous": file.synchronous, "timeout": file.timeout_s}
+        return {**options, "clock": store._clock}
+    assert isinstance(store, MemoryStore)
+    return {"max_sessions": store._max_sessions, "clock": store._clock}
 
 
 @pytest.mark.parametrize(

@@ -304,14 +304,14 @@ def interrupted(store: Any, action: Callable[[], None]) -> Iterator[None]:
             actions.pop()()
 
     if isinstance(store, SQLiteStore):
-        take = store._take
+        take = store._file._take
 
         def take_and_interrupt(pool: Any) -> sqlite3.Connection:
             connection = take(pool)
             interrupt()
             return connection
 
-        store._take = take_and_interrupt  # type: ignore[method-assign]
+        store._file._take = take_and_interrupt  # type: ignore[method-assign]
         yield
     else:
         sa.event.listen(store._database._engine, "do_connect", interrupt)
@@ -404,7 +404,7 @@ def test_what_such_a_child_does_with_its_parents_connection(
     if moment == "before the statement":
         fork_here()
     elif isinstance(store, SQLiteStore):
-        store._idle[0].set_trace_callback(fork_here)
+        store._file._idle.get()[0].set_trace_callback(fork_here)
     else:
         work = store._database.read
         monkeypatch.setattr(
@@ -546,7 +546,7 @@ def test_one_store_that_fails_before_a_fork_keeps_no_other_from_closing(caplog: 
 def test_a_store_that_is_no_more_is_not_told_of_forks(path: Path) -> None:
     """The gate keeps no store alive."""
     store: SQLiteStore | None = SQLiteStore(path)
-    number = id(store)
+    number = id(store._file)
     assert number in fork.gate._members
     store = None
     gc.collect()
@@ -558,7 +558,7 @@ def test_a_store_that_is_no_more_has_closed_its_connections(path: Path) -> None:
     """Whoever forgets a store leaves nothing open, and nothing for the garbage collector to warn of."""
     store = SQLiteStore(path)
     store.count()
-    (connection,) = store._idle
+    (connection,) = store._file._idle.get()
     del store
 
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):

@@ -112,14 +112,14 @@ def while_lent(store: Any, call: Callable[[], object], *, times: int = 1) -> Non
             call()
 
     if isinstance(store, SQLiteStore):
-        take = store._take
+        take = store._file._take
 
         def take_and_call(pool: Any) -> Any:
             connection = take(pool)
             meanwhile()
             return connection
 
-        store._take = take_and_call  # type: ignore[method-assign]
+        store._file._take = take_and_call  # type: ignore[method-assign]
     else:
         sa.event.listen(store._database._engine, "checkout", meanwhile)
 
@@ -242,11 +242,13 @@ def test_the_first_connection_may_be_too_late(store: Any, path: Path, other: Pat
 def test_another_thread_may_be_the_one_that_looks(store: Any, path: Path, other: Path, clock: FakeClock) -> None:
     """Whoever still has the former file says nothing of the new one, not even that it has its table."""
     store.create("old", new_record(clock))
-    owner = store if isinstance(store, SQLiteStore) else store._database
+    is_own = isinstance(store, SQLiteStore)
+    owner = store._file if is_own else store._database
+    file = owner._watched if is_own else owner._file
 
     def meanwhile() -> None:
         leave("removed", path, other)
-        owner._file.check(owner._leave_removed_file)
+        file.check(owner._leave_removed_file)
 
     while_lent(store, meanwhile)
 

@@ -34,18 +34,24 @@ def clock() -> FakeClock:
 
 @contextmanager
 def store_in(kind: str, file: Path, clock: FakeClock, pragma: str = "journal_mode = WAL") -> Iterator[Any]:
-    """Yield a store of *kind*; each connection of an engine or a subclass begins with *pragma*."""
+    """Yield a store of *kind*; each connection of an engine or a limited store begins with *pragma*."""
     engine = sa.create_engine(f"sqlite+pysqlite:///{file}")
     sa.event.listen(engine, "connect", lambda connection, _: connection.execute(f"PRAGMA {pragma}"))
 
-    class Limited(SQLiteStore):
-        def _prepare(self, connection: sqlite3.Connection) -> None:
-            super()._prepare(connection)
+    def limited() -> SQLiteStore:
+        store = SQLiteStore(file, clock=clock)
+        prepare = store._file._prepare
+
+        def prepare_and_limit(connection: sqlite3.Connection) -> None:
+            prepare(connection)
             connection.execute(f"PRAGMA {pragma}")
+
+        store._file._prepare = prepare_and_limit  # type: ignore[method-assign]
+        return store
 
     makes: dict[str, Callable[[], Any]] = {
         "SQLiteStore": lambda: SQLiteStore(file, clock=clock),
-        "SQLiteStore, subclass": lambda: Limited(file, clock=clock),
+        "SQLiteStore, limited": limited,
         "SQLStore": lambda: SQLStore(engine.url, clock=clock),
         "SQLStore, Engine": lambda: SQLStore(engine, clock=clock),
     }
@@ -171,7 +177,7 @@ def test_the_idle_limit_fails_closed(visitor: Visitor, full: Fill, clock: FakeCl
         assert visitor.read() == {}
 
 
-@pytest.mark.parametrize("kind", ["SQLiteStore, subclass", "SQLStore, Engine"])
+@pytest.mark.parametrize("kind", ["SQLiteStore, limited", "SQLStore, Engine"])
 def test_a_file_of_limited_size_does_what_needs_no_room(kind: str, tmp_path: Path, clock: FakeClock) -> None:
     """Where the file is full and not the disk, sessions go on and end; what is bigger than before is a 503."""
     file = tmp_path / "sessions.db"

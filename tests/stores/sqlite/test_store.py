@@ -350,7 +350,7 @@ def test_a_file_that_is_removed_is_left(
     store.create("old", record_of(clock))
     with closing(SQLiteStore(path.with_name("other"), clock=clock)) as other:
         other.create("theirs", record_of(clock))
-    take, is_first = store._take, [True]
+    take, is_first = store._file._take, [True]
 
     def take_and_be_overtaken(pool: Any) -> sqlite3.Connection:
         connection = take(pool)
@@ -363,13 +363,13 @@ def test_a_file_that_is_removed_is_left(
             assert store.create("new", record_of(clock)) is True
         return connection
 
-    store._take = take_and_be_overtaken  # type: ignore[method-assign]
+    store._file._take = take_and_be_overtaken  # type: ignore[method-assign]
 
     assert store.load("old") == record_of(clock)  # as it began before
     expected = {"theirs", "new"} if replaced else {"new"}
     assert {key for key, _ in store.scan()} == expected
     assert {key for (key,) in execute(path, "SELECT key FROM wsgi_sessions")} == expected
-    assert len(store._idle) == 1
+    assert len(store._file._idle.get()) == 1
 
 
 def test_a_connection_that_is_just_lent_survives_that_its_file_was_left(
@@ -378,12 +378,12 @@ def test_a_connection_that_is_just_lent_survives_that_its_file_was_left(
     """While one thread closes what is idle, another one may take a connection: it keeps that one, and nobody fails."""
     monkeypatch.setattr(sqlite_file, "_CHECK_EVERY_S", 0.0)
     store.create("key", record_of(clock))
-    pool, taken = store._idle, list[sqlite3.Connection]()
+    pool, taken = store._file._idle.get(), list[sqlite3.Connection]()
 
     class Closing(sqlite3.Connection):
         def close(self) -> None:
             if not taken:
-                taken.append(store._take(pool))
+                taken.append(store._file._take(pool))
             super().close()
 
     for _ in range(3):
@@ -487,9 +487,10 @@ store.close()
 @contextmanager
 def lent(store: SQLiteStore) -> Iterator[sqlite3.Connection]:
     """Use a connection of *store* as one of its calls would."""
-    connection = store._take(store._pool())
+    pool = store._file._pool()
+    connection = store._file._take(pool)
     yield connection
-    store._give_back(connection)
+    store._file._give_back(pool, connection)
 
 
 @pytest.mark.parametrize(("synchronous", "number"), [("NORMAL", 1), ("FULL", 2)])
@@ -691,9 +692,9 @@ def test_the_pool_is_small(store: SQLiteStore) -> None:
     connections = at_once(*[hold] * 12)
 
     assert len(set(map(id, connections))) == 12
-    assert len(store._idle) == 8
+    assert len(store._file._idle.get()) == 8
     store.close()
-    assert len(store._idle) == 0
+    assert len(store._file._idle.get()) == 0
 
 
 def test_a_connection_that_failed_is_not_used_again(store: SQLiteStore) -> None:
@@ -703,7 +704,7 @@ def test_a_connection_that_failed_is_not_used_again(store: SQLiteStore) -> None:
         store.sweep(2**70)
 
     assert isinstance(caught.value.__cause__, OverflowError)
-    assert len(store._idle) == 0
+    assert len(store._file._idle.get()) == 0
     assert store.count() == 0
 
 
@@ -797,7 +798,11 @@ def test_sec_119_a_connection_in_use_during_a_fork_is_not_the_childs(store: SQLi
     store.create("key", record_of(clock))
     with lent(store) as connection:
         answers = in_processes(
-            lambda: [store.load("key") is not None, store._idle[0] is connection, store.create("new", record_of(clock))]
+            lambda: [
+                store.load("key") is not None,
+                store._file._idle.get()[0] is connection,
+                store.create("new", record_of(clock)),
+            ]
         )
 
     assert answers == [[True, False, True]]
@@ -965,7 +970,7 @@ def request(cookie):
 
 cookie = request("").partition(";")[0]
 gevent.joinall([gevent.spawn(request, cookie) for _ in range(8)], raise_error=True)
-print(manager.open(cookie)["hits"], len(store._idle))
+print(manager.open(cookie)["hits"], len(store._file._idle.get()))
 store.close()
 """
 
