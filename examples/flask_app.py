@@ -1,13 +1,13 @@
-"""A session beside Flask's own, and the protection against CSRF that Flask lacks.
+"""A session beside Flask's own, and the CSRF protection that Flask lacks.
 
 Start it in this directory::
 
     export WSGI_SESSION_SECRET=$(wsgi-session keygen) FLASK_SECRET_KEY=$(wsgi-session keygen)
     gunicorn --workers 2 --preload flask_app:app
 
-``flask.session`` stays Flask's: all of it lies in its cookie, readable by the browser. ``request.environ["session"]``,
-typed ``get_session(request.environ)``, is the one that the server keeps: in ``wsgi-session.sqlite3`` here, or where
-``WSGI_SESSION_STORE`` says.
+``flask.session`` stays Flask's: its cookie holds all of it, readable by the browser. The server keeps
+``request.environ["session"]``, typed ``get_session(request.environ)``: in ``wsgi-session.sqlite3`` here, or in the
+store that ``WSGI_SESSION_STORE`` names.
 """
 
 from flask import Flask, flash, get_flashed_messages, render_template_string, request, stream_with_context
@@ -37,7 +37,7 @@ def home():
 
 @app.get("/shop")
 def shop():
-    return render_template_string(FORMS)  # begins a session if there is none: a token belongs to one
+    return render_template_string(FORMS)  # starts a session if there is none: a token belongs to one
 
 
 @app.get("/count")
@@ -53,14 +53,14 @@ def cart():
 @app.post("/cart")
 def add_to_cart():
     session = get_session(request.environ)
-    session.append("cart", request.form["item"])  # exact, too: no item of another tab is lost
+    session.append("cart", request.form["item"])  # exact, too: no item from another tab is lost
     return {"cart": session["cart"]}
 
 
 @app.post("/login")
 def login():
     session = get_session(request.environ)
-    session.rotate()  # a fresh id, so that one planted before the login is worthless; and so are tokens from before
+    session.rotate()  # a new id: one planted before the login is worthless now, and so are earlier tokens
     session["user"] = request.form["user"]  # a real application checks a password first
     flash(f"Welcome, {session['user']}!")
     return {"user": session["user"]}
@@ -80,7 +80,7 @@ def whoami():
 @app.get("/stream")
 def stream():
     session = get_session(request.environ)
-    session["streamed"] = "a part"  # saved before the head leaves with the first chunk
+    session["streamed"] = "a part"  # saved before the response headers go out with the first chunk
 
     @stream_with_context
     def chunks():

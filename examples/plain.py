@@ -1,11 +1,11 @@
-"""A session in a plain WSGI application, without any framework, and forms that no other site can send.
+"""A session in a plain WSGI application, without a framework, and forms that no other site can submit.
 
 Start it in this directory::
 
     export WSGI_SESSION_SECRET=$(wsgi-session keygen)
     gunicorn --workers 2 --preload plain:application
 
-Sessions are kept in ``wsgi-session.sqlite3`` here, or where ``WSGI_SESSION_STORE`` says.
+Sessions are kept in ``wsgi-session.sqlite3`` here, or in the store that ``WSGI_SESSION_STORE`` names.
 """
 
 import json
@@ -30,13 +30,13 @@ def home(environ, start_response):
 
 
 def shop(environ, start_response):
-    page = FORMS.format(field=csrf_field(environ))  # begins a session if there is none: a token belongs to one
+    page = FORMS.format(field=csrf_field(environ))  # starts a session if there is none: a token belongs to one
     start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
     return [page.encode()]
 
 
 def count(environ, start_response):
-    # Exact, even when requests of one browser race; session["hits"] += 1 would be the last one's.
+    # Exact, even when requests of one browser race; session["hits"] += 1 would keep only the last one.
     return answer(start_response, hits=get_session(environ).increment("hits"))
 
 
@@ -47,13 +47,13 @@ def cart(environ, start_response):
 
 def add_to_cart(environ, start_response):
     session = get_session(environ)
-    session.append("cart", form(environ)["item"])  # exact, too: no item of another tab is lost
+    session.append("cart", form(environ)["item"])  # exact, too: no item from another tab is lost
     return answer(start_response, cart=session["cart"])
 
 
 def login(environ, start_response):
     session = get_session(environ)
-    session.rotate()  # a fresh id, so that one planted before the login is worthless; and so are tokens from before
+    session.rotate()  # a new id: one planted before the login is worthless now, and so are earlier tokens
     session["user"] = form(environ)["user"]  # a real application checks a password first
     return answer(start_response, user=session["user"])
 
@@ -76,7 +76,7 @@ def file(environ, start_response):
 
 def stream(environ, start_response):
     session = get_session(environ)
-    session["streamed"] = "a part"  # saved before the head leaves with the first chunk
+    session["streamed"] = "a part"  # saved before the response headers go out with the first chunk
     start_response("200 OK", [("Content-Type", "text/plain")])
 
     def chunks():

@@ -6,6 +6,6 @@ Start it in the directory above::
     python manage.py migrate && python manage.py createsuperuser
     gunicorn --workers 2 --preload shop.wsgi:application
 
-``request.session`` stays Django's: ``django.contrib.auth`` keeps there who is logged in. ``request.environ["session"]``
-is ours: in ``wsgi-session.sqlite3`` there, or where ``WSGI_SESSION_STORE`` says.
+``request.session`` stays Django's: ``django.contrib.auth`` keeps the logged-in user there. This package keeps
+``request.environ["session"]``: in ``wsgi-session.sqlite3`` there, or in the store that ``WSGI_SESSION_STORE`` names.
 """

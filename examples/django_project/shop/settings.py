@@ -1,4 +1,4 @@
-"""The settings of this project: Django's own users and sessions, and nothing that the example does not need."""
+"""The settings of this project: Django's own users and sessions, and only what the example needs."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The pages: what is the user's own lies in our session, who the user is in Django's."""
+"""The pages. The user's data is in this package's session, the login in Django's."""
 
 from pathlib import Path
 
@@ -23,18 +23,18 @@ def home(request):
 
 
 def shop(request):
-    return HttpResponse(engines["django"].from_string(FORMS).render(request=request))  # with tokens of Django's
+    return HttpResponse(engines["django"].from_string(FORMS).render(request=request))  # with Django's tokens
 
 
 def count(request):
-    # Exact, even when requests of one browser race; session["hits"] += 1 would be the last one's.
+    # Exact, even when requests of one browser race; session["hits"] += 1 would keep only the last one.
     return JsonResponse({"hits": request.environ["session"].increment("hits")})
 
 
 def cart(request):
     session = request.environ["session"]
     if request.method == "POST":
-        session.append("cart", request.POST["item"])  # exact, too: no item of another tab is lost
+        session.append("cart", request.POST["item"])  # exact, too: no item from another tab is lost
     return JsonResponse({"cart": session.get("cart", [])})
 
 
@@ -45,7 +45,7 @@ def login(request):
         return JsonResponse({"error": "wrong name or password"}, status=403)
     auth.login(request, user)
     session = request.environ["session"]
-    session.rotate()  # Django renewed the id of its session, and we that of ours
+    session.rotate()  # Django's login() gave its own session a new id; this gives ours one
     session["user"] = user.get_username()
     return JsonResponse({"user": session["user"]})
 
@@ -68,7 +68,7 @@ def file(request):
 
 def stream(request):
     session = request.environ["session"]
-    session["streamed"] = "a part"  # saved before the head leaves with the first chunk
+    session["streamed"] = "a part"  # saved before the response headers go out with the first chunk
 
     def chunks():
         yield "one\n"

@@ -9,6 +9,6 @@ from wsgi_session.csrf import CSRFMiddleware
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
 
-# Tokens are Django's: its forms and its admin have them, and CsrfViewMiddleware checks them. In front of it, this mode
-# needs none. It refuses what browsers say comes from another site, also for views that are csrf_exempt.
+# The tokens are Django's: its forms and its admin have them, and CsrfViewMiddleware checks them. This mode needs none.
+# In front of Django, it rejects requests that browsers mark as cross-site, even for views that are csrf_exempt.
 application = SessionMiddleware(CSRFMiddleware(get_wsgi_application(), mode="fetch-metadata"))
