@@ -14,22 +14,22 @@ _EVENTS: Final = {
     "touched": "A page that only reads moved the idle limit.",
     "saved": "Changed data was stored.",
     "destroyed": "The record was deleted.",
-    "expired": "The session's time was over.",
-    "revoked": "The session was ended by an operator.",
+    "expired": "The session had reached a time limit.",
+    "revoked": "An operator ended the session.",
     "save_conflict": "A change came too late and was dropped.",
     "store_error": "The store did not answer.",
 }
 
 _REFUSALS: Final = {
-    "bad token": "The page that sent this is older than your session, whose id has changed by a login or logout since",
-    "no session": "Your session has ended, in another tab perhaps, or your browser keeps no cookies",
+    "bad token": "The page that sent this is older than your session, whose id has since changed at a login or logout",
+    "no session": "Your session has ended, perhaps in another tab, or your browser does not keep cookies",
 }
 
 _ATTRIBUTES: Final = {
     "path=/": "It goes to every page of this host.",
-    "secure": "It never travels unencrypted. For this machine itself browsers make an exception.",
+    "secure": "It never travels unencrypted. Browsers make an exception for this machine itself.",
     "httponly": "Scripts cannot read it.",
-    "samesite=lax": "Forms and scripts of other sites are sent without it.",
+    "samesite=lax": "Browsers leave it out of what forms and scripts of other sites send.",
     "max-age=0": "The browser forgets it at once.",
     "expires=thu, 01 jan 1970 00:00:00 gmt": "The same again, for very old browsers.",
 }
@@ -47,11 +47,11 @@ def explain_cookie(header: str) -> Iterator[tuple[str, str]]:
     pair, *attributes = header.split("; ")
     name, _, value = pair.partition("=")
     if name.startswith("__Host-"):
-        yield name, "The prefix makes the browser insist: Secure, Path=/, and this host alone."
+        yield name, "With this prefix, the browser insists on Secure, Path=/ and this host alone."
     else:
         yield name, "The cookie's name."
     if value:
-        yield value, "The secret and our signature: 256 random bits. The store knows only its SHA-256."
+        yield value, "The secret and our signature: 256 random bits. The store knows only the secret's SHA-256."
     else:
         yield "(empty)", "There is nothing to keep."
     for attribute in attributes:
@@ -62,7 +62,7 @@ def tell(entry: Entry) -> str:
     """Return one event as a sentence."""
     match entry:
         case {"name": "rotated", "old_id": old, "id": new}:
-            return f"The id changed from {short(old)} to {short(new)}; the old one is dead."
+            return f"The id changed from {short(old)} to {short(new)}; the old one no longer works."
         case {"name": "set_cookie", "request": request}:
             return f"The answer to {request} carried a Set-Cookie."
         case {"name": "csrf_rejected", "reason": reason}:
@@ -74,7 +74,7 @@ def tell(entry: Entry) -> str:
 
 
 def explain_refusal(reason: str) -> str:
-    """Return why a form was refused. What happens to every visitor now and then is not called an attack."""
+    """Return why a form was refused. We do not call an attack what happens to every visitor now and then."""
     return _REFUSALS.get(reason, "Nothing proves that this was sent by a page of this site")
 
 
