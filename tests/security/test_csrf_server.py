@@ -23,7 +23,7 @@ HTTPS = {"X-Forwarded-Proto": "https"}
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("csrf")
     options = ("--threads=2", "--worker-class=gthread", "--keep-alive=30", f"--pythonpath={TESTS}")
-    with gunicorn("csrf_app", *options, directory=TESTS, home=home) as running:
+    with gunicorn("support.csrf_app", *options, directory=TESTS, home=home) as running:
         yield running
 
 
