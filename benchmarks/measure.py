@@ -47,8 +47,8 @@ def in_new_process(function: Callable[..., Any], *arguments: object, tick: Tick)
     theirs.close()
     try:
         while True:
-            is_over, told = ours.recv()
-            if is_over:
+            is_final, told = ours.recv()
+            if is_final:
                 return told
             tick()
     except EOFError:

@@ -76,11 +76,11 @@ def _sweep(told: Any, url: str, expired: int) -> None:
 def _writing(store: Store, first: int) -> Iterator[list[float]]:
     """Write from several threads until the block ends; yield the list of how long each write took."""
     times: list[float] = []
-    is_over = threading.Event()
+    is_final = threading.Event()
     failures: list[Exception] = []
 
     def write(key: str) -> None:
-        while not is_over.wait(PAUSE_S):
+        while not is_final.wait(PAUSE_S):
             record = store.load(key)
             started = time.perf_counter()
             if record is None or not store.update(key, record, version=record.version):
@@ -102,7 +102,7 @@ def _writing(store: Store, first: int) -> Iterator[list[float]]:
     try:
         yield times
     finally:
-        is_over.set()
+        is_final.set()
         for thread in threads:
             thread.join()
     if failures:

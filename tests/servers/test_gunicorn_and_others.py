@@ -252,13 +252,13 @@ def test_killed_workers_lose_nothing_that_was_acknowledged(tmp_path: Path) -> No
     """``kill -9`` in the middle of writing, again and again: what a browser was told is in the file, which is sound."""
     kills, browsers_count, rounds = 6, 8, 40
     acknowledged = threading.Semaphore(0)
-    is_over = threading.Event()
+    is_final = threading.Event()
 
     def count_on(browser: Browser) -> tuple[int, int]:
         """Return how many increments were acknowledged, and how many requests died with a worker."""
         told = lost = 0
         try:
-            while told < rounds or not is_over.is_set():
+            while told < rounds or not is_final.is_set():
                 try:
                     answer = browser.get("/count")
                 except (HTTPException, OSError):
@@ -280,7 +280,7 @@ def test_killed_workers_lose_nothing_that_was_acknowledged(tmp_path: Path) -> No
                 for _ in range(30):
                     assert acknowledged.acquire(timeout=60)
                 os.kill(server.workers(2 + kill)[-1], signal.SIGKILL)
-            is_over.set()
+            is_final.set()
             results = [count.result() for count in counts]
         server.workers(2 + kills)
         hits = [json_of(browser.get("/"))["hits"] for browser in browsers]

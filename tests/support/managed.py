@@ -34,7 +34,7 @@ class Managed:
 
     def finish(self, session: Session) -> None:
         """Commit for the last time."""
-        self.commit(session, can_tell=False, is_over=True)
+        self.commit(session, can_set_cookie=False, is_final=True)
 
     def begin(self, **values: Any) -> str:
         """Store a new session with *values*, and return the ``Cookie`` header of its browser."""

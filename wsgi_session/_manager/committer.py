@@ -74,12 +74,12 @@ class Committer:
         if action is StoreAction.NOTHING:
             return True  # most requests only look
         stored = state.stored
-        if state.ended is not None and action in (StoreAction.DELETE, StoreAction.REPLACE):
-            self._delete(state, state.ended)
+        if state.destroyed_key is not None and action in (StoreAction.DELETE, StoreAction.REPLACE):
+            self._delete(state, state.destroyed_key)
         if action is StoreAction.CREATE or action is StoreAction.REPLACE:
             self._create(state, now)
         elif stored is not None and action is StoreAction.UPDATE:
-            is_repair = state.is_repair_due and not state.changes.is_dirty
+            is_repair = state.has_future_times and not state.changes.is_dirty
             return self._repair(state, stored, now) if is_repair else self._update(state, stored, now)
         elif stored is not None and action is StoreAction.ROTATE:
             return self._rotate(state, stored, now)
@@ -95,25 +95,25 @@ class Committer:
         expires_at = self._lifetime.ends_at(started_at=now, seen_at=now)
         record = Record(data=state.changes.encode(), created_at=now, seen_at=now, expires_at=expires_at)
         created = self._insert(state, record)
-        self._settle(state, created, record)
+        self._mark_stored(state, created, record)
         state.new_token, state.is_unsent = None, True
         self._events.emit(SessionCreated, id=created.key)
 
     def _update(self, state: SessionState, stored: Stored, now: float) -> bool:
         key, version = stored.key, stored.record.version
-        mine = record = self._seen(stored.record, now, state.changes.encode())
+        mine = record = self._as_used_now(stored.record, now, state.changes.encode())
         until = None
         overwritten: tuple[str, ...] = ()
         while True:
             if version is not None and self._store.update(key, record, version=version):
-                self._settle(state, Stored(stored.token, key, record, signed=stored.signed), mine)
-                self._tell_of(overwritten, key)
+                self._mark_stored(state, Stored(stored.token, key, record, cookie_value=stored.cookie_value), mine)
+                self._report(overwritten, key)
                 self._events.emit(SessionSaved, id=key)
                 return True
             until = self._pause(until, key)
-            fresh = self._fresh(state, key, now)
+            fresh = self._reload_and_merge(state, key, now)
             if fresh is None:
-                return self._lose(state, key)
+                return self._drop(state, key)
             version, record, overwritten = fresh
 
     def _rotate(self, state: SessionState, stored: Stored, now: float) -> bool:
@@ -122,7 +122,7 @@ class Committer:
         So of two rotations one wins, and a crash in between leaves the old id working and an unreachable record.
         """
         key, version = stored.key, stored.record.version
-        mine = self._seen(stored.record, now, state.changes.encode())
+        mine = self._as_used_now(stored.record, now, state.changes.encode())
         rotated = self._insert(state, mine)
         is_kept, until = False, None
         overwritten: tuple[str, ...] = ()
@@ -131,16 +131,16 @@ class Committer:
             while True:
                 if version is not None and self._store.delete(key, version=version):
                     is_kept = True
-                    self._settle(state, rotated, mine)
+                    self._mark_stored(state, rotated, mine)
                     state.new_token, state.is_rotation_due, state.is_unsent = None, False, True
-                    self._tell_of(overwritten, key)
+                    self._report(overwritten, key)
                     self._events.emit(SessionRotated, id=rotated.key, old_id=key)
                     return True
                 until = self._pause(until, key)
                 asked_at = self._monotonic()
-                fresh = self._fresh(state, key, now)
+                fresh = self._reload_and_merge(state, key, now)
                 if fresh is None or not self._overwrite(rotated.key, fresh[1]):
-                    return self._lose(state, key)
+                    return self._drop(state, key)
                 version, record, overwritten = fresh
                 rotated = replace(rotated, record=record)
         except StoreUnavailable:
@@ -159,14 +159,14 @@ class Committer:
     def _touch(self, state: SessionState, stored: Stored, now: float) -> bool:
         if state.is_touch_refused:
             return state.is_unsent
-        record = self._seen(stored.record, now, version=stored.record.version)
+        record = self._as_used_now(stored.record, now, version=stored.record.version)
         try:
             is_alive = self._store.touch(stored.key, seen_at=record.seen_at, expires_at=record.expires_at)
         except StoreUnavailable:
             return self._refuse_touch(state)
         if not is_alive:
             return False
-        state.stored = Stored(stored.token, stored.key, record, signed=stored.signed)
+        state.stored = Stored(stored.token, stored.key, record, cookie_value=stored.cookie_value)
         self._events.emit(SessionTouched, id=stored.key)
         return True
 
@@ -182,14 +182,14 @@ class Committer:
 
         The idle limit stays where it is, so it ends the session as ever. No cookie, but for an id made by ``save()``.
         """
-        state.is_touch_refused, state.is_repair_due = True, False
+        state.is_touch_refused, state.has_future_times = True, False
         return state.is_unsent
 
     def _withdraw(self, state: SessionState, stored: Stored) -> bool:
         """Drop what is under an id that nobody was given: logged out, never half logged in."""
         if state.is_unsent:
             self._discard(stored.key)
-        return self._lose(state, stored.key, "unsent")
+        return self._drop(state, stored.key, "unsent")
 
     def _delete(self, state: SessionState, key: str) -> None:
         """Delete the destroyed session. The browser is logged out also where another request was first."""
@@ -197,7 +197,7 @@ class Committer:
             self._events.emit(SessionDestroyed, id=key)
         else:
             self._events.emit(SaveConflict, id=key, reason="gone")
-        state.ended = None
+        state.destroyed_key = None
 
     def _insert(self, state: SessionState, record: Record) -> Stored:
         """Store *record* under the coming token; a token that is taken gives way to another one."""
@@ -226,7 +226,9 @@ class Committer:
         """Return whether the call that was begun at *asked_at* and failed has taken a time-out: one is enough."""
         return self._monotonic() - asked_at >= SILENCE_S
 
-    def _fresh(self, state: SessionState, key: str, now: float) -> tuple[object, Record, tuple[str, ...]] | None:
+    def _reload_and_merge(
+        self, state: SessionState, key: str, now: float
+    ) -> tuple[object, Record, tuple[str, ...]] | None:
         """Return the stored version, its record with this request's changes on top, and the keys that this overwrites.
 
         ``None`` if it is dead.
@@ -237,26 +239,26 @@ class Committer:
         if record is None or theirs is None:
             return None
         merged = state.changes.merge_into(theirs)
-        return record.version, self._seen(record, now, self._codec.encode(merged.data)), merged.overwritten
+        return record.version, self._as_used_now(record, now, self._codec.encode(merged.data)), merged.overwritten
 
-    def _tell_of(self, overwritten: tuple[str, ...], key: str) -> None:
+    def _report(self, overwritten: tuple[str, ...], key: str) -> None:
         if overwritten:
             self._events.emit(ValueOverwritten, id=key, keys=overwritten)
 
-    def _seen(self, record: Record, now: float, data: bytes | None = None, version: object = None) -> Record:
+    def _as_used_now(self, record: Record, now: float, data: bytes | None = None, version: object = None) -> Record:
         """Return *record* as used now, if given with other data, and in *version*: by default one not known yet."""
         expires_at = self._lifetime.ends_at(started_at=record.started_at, seen_at=now)
         return record.renewed(seen_at=now, expires_at=expires_at, data=data, version=version)
 
-    def _settle(self, state: SessionState, stored: Stored, mine: Record) -> None:
+    def _mark_stored(self, state: SessionState, stored: Stored, mine: Record) -> None:
         """Remember that everything this request did so far is stored: what *mine* holds was merged into *stored*."""
         state.stored = stored
-        state.is_repair_due = False
-        state.changes.settle(stored.record.data, mine.data)
+        state.has_future_times = False
+        state.changes.mark_stored(stored.record.data, mine.data)
 
-    def _lose(self, state: SessionState, key: str, reason: Literal["gone", "unsent"] = "gone") -> bool:
+    def _drop(self, state: SessionState, key: str, reason: Literal["gone", "unsent"] = "gone") -> bool:
         """Drop what this request did to a session that has no way on: what is dead stays dead."""
-        state.is_lost = True
+        state.is_gone = True
         self._events.emit(SaveConflict, id=key, reason=reason)
         return False
 

@@ -16,7 +16,7 @@ class CommitFacts:
         now: The time of the commit, in Unix seconds.
         is_rolling: Whether the cookie's ``Max-Age`` follows activity.
         is_failed: Whether the application raised or answered 5xx.
-        can_tell: Whether a cookie can still be set.
+        can_set_cookie: Whether a cookie can still be set.
         is_early: Whether this is ``save()``: the cookie of an earlier one goes on waiting.
     """
 
@@ -28,7 +28,7 @@ class CommitFacts:
         now: float,
         is_rolling: bool,
         is_failed: bool,
-        can_tell: bool,
+        can_set_cookie: bool,
         is_early: bool,
     ) -> None:
         stored = state.stored
@@ -38,12 +38,12 @@ class CommitFacts:
         self._now = now
         self._is_rolling = is_rolling
         self.exists = stored is not None
-        self.is_ended = state.ended is not None
+        self.is_destroyed = state.destroyed_key is not None
         self.is_rotation_due = state.is_rotation_due
         self.is_unsent = state.is_unsent
         self.is_stale = stored is not None and stored.is_stale
         self.is_failed = is_failed
-        self.can_tell = can_tell
+        self.can_set_cookie = can_set_cookie
         self.pending_cookie = CookieAction.NOTHING if is_early else state.pending_cookie
 
     @property
@@ -54,7 +54,7 @@ class CommitFacts:
     @property
     def is_dirty(self) -> bool:
         """Whether the data changed, or a time in the future is to be put right."""
-        return self._state.is_repair_due or self._state.changes.is_dirty
+        return self._state.has_future_times or self._state.changes.is_dirty
 
     @property
     def is_touch_due(self) -> bool:

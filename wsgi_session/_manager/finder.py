@@ -93,12 +93,12 @@ class Finder:
         """Return the state of the session that *record* holds, or ``None`` with an event if it is of no use."""
         now = self._clock()
         started_at = record.started_at
-        is_repair_due = False
+        has_future_times = False
         if started_at > now or record.seen_at > now or record.created_at > now:
             # The clocks of two hosts differ, and that must not log anybody out: what is in the future counts as now.
             ahead_s = max(record.seen_at, started_at) - now
             # Or the session would not end before that moment. A store replaces no limit that is less far ahead.
-            is_repair_due = started_at > now + MAX_CLOCK_SKEW_S or record.seen_at > now + EXPIRY_GRACE_S
+            has_future_times = started_at > now + MAX_CLOCK_SKEW_S or record.seen_at > now + EXPIRY_GRACE_S
             if ahead_s > MAX_CLOCK_SKEW_S:
                 self._events.emit(ClockSkew, id=key, ahead_s=ahead_s)
             record = record.clamped(now)
@@ -118,5 +118,5 @@ class Finder:
         return SessionState(
             Changes(self._codec, data, record.data),
             stored=Stored(verified.token, key, record, verified.is_stale, verified.signed),
-            is_repair_due=is_repair_due,
+            has_future_times=has_future_times,
         )

@@ -120,8 +120,8 @@ class SessionManager:
         *,
         status: int | None,
         is_https: bool = True,
-        can_tell: bool = True,
-        is_over: bool = False,
+        can_set_cookie: bool = True,
+        is_final: bool = False,
     ) -> Outcome:
         """Store what the request did to *session*, and return what its response has to tell.
 
@@ -132,8 +132,8 @@ class SessionManager:
             session: What :meth:`open` returned.
             status: The response's status code; ``None`` if the application raised.
             is_https: Whether the request came over https.
-            can_tell: Whether the response head is still to leave.
-            is_over: Whether this is the last call for this session.
+            can_set_cookie: Whether the response head is still to leave.
+            is_final: Whether this is the last call for this session.
 
         Raises:
             EncodeError: A nested change cannot be stored, or all values together are too big. Nothing was stored.
@@ -141,7 +141,7 @@ class SessionManager:
             StoreConflict: Other requests were faster, for two seconds; no cookie may be sent.
         """
         transaction = transaction_of(session)
-        if transaction.pass_unused(is_final=is_over):
+        if transaction.pass_unused(is_final=is_final):
             return Outcome(session)
         with transaction.lock:
             set_cookie, state = None, transaction.state
@@ -149,13 +149,15 @@ class SessionManager:
                 if state is not None:
                     if transaction.failure is None:
                         is_failed = status is None or status >= 500
-                        set_cookie = self._carry_out(transaction, state, is_failed=is_failed, can_tell=can_tell)
-                    elif can_tell:
+                        set_cookie = self._carry_out(
+                            transaction, state, is_failed=is_failed, can_set_cookie=can_set_cookie
+                        )
+                    elif can_set_cookie:
                         set_cookie = self._pending_cookie(state)
                 # Under the lock, so another thread's change is stored, or refused; and never taken back.
                 transaction.headers_sent = True
             finally:
-                if is_over:
+                if is_final:
                     transaction.headers_sent = transaction.is_closed = True
         if set_cookie is not None and not is_https:
             self._warn_of_http()
@@ -166,14 +168,20 @@ class SessionManager:
         transaction.check_store()
         state = transaction.state
         if state is not None:
-            can_tell = not transaction.headers_sent
-            self._carry_out(transaction, state, is_failed=False, can_tell=can_tell, is_early=True)
+            can_set_cookie = not transaction.headers_sent
+            self._carry_out(transaction, state, is_failed=False, can_set_cookie=can_set_cookie, is_early=True)
 
     def _carry_out(
-        self, transaction: Transaction, state: SessionState, *, is_failed: bool, can_tell: bool, is_early: bool = False
+        self,
+        transaction: Transaction,
+        state: SessionState,
+        *,
+        is_failed: bool,
+        can_set_cookie: bool,
+        is_early: bool = False,
     ) -> str | None:
         """Do what the request asks for, and return the ``Set-Cookie`` value to send now, if any."""
-        if state.is_lost:
+        if state.is_gone:
             return None
         now = self._clock()
         facts = CommitFacts(
@@ -182,7 +190,7 @@ class SessionManager:
             now=now,
             is_rolling=self.cookie.persistent and self.cookie.rolling,
             is_failed=is_failed,
-            can_tell=can_tell,
+            can_set_cookie=can_set_cookie,
             is_early=is_early,
         )
         action, cookie_action = make_plan(facts)
@@ -206,7 +214,7 @@ class SessionManager:
         """
         pending, is_unsent = state.pending_cookie, state.is_unsent
         state.pending_cookie, state.is_unsent = CookieAction.NOTHING, False
-        if state.is_lost or not (is_unsent or pending is CookieAction.ERASE):
+        if state.is_gone or not (is_unsent or pending is CookieAction.ERASE):
             return None
         return self._set_cookie_value(pending, state, self._clock())
 
@@ -219,7 +227,9 @@ class SessionManager:
             max_age_s = math.ceil(state.stored.record.expires_at - now)
         else:
             max_age_s = math.ceil(min(self.lifetime.absolute_end(state.stored.record.started_at) - now, MAX_AGE_S))
-        return self.cookie.write(state.stored.signed or self._signer.sign(state.stored.token), max_age_s=max_age_s)
+        return self.cookie.write(
+            state.stored.cookie_value or self._signer.sign(state.stored.token), max_age_s=max_age_s
+        )
 
     def _warn_of_http(self) -> None:
         if self.cookie.secure and not self._is_http_warned:

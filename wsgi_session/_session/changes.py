@@ -10,7 +10,7 @@ from typing import Any, Final
 from .._values.codec import Codec, as_stored
 from .._values.value import copied, is_mutable
 from ..errors import EncodeError
-from .merge import Merged, is_overwritten, merge, same
+from .merge import Merged, is_overwritten, is_same, merge
 from .operation import Operation, appended, applied, defaulted, redone, removed, require_list, written
 from .path import ABSENT, Key, Path, find, look, path_of, put
 
@@ -121,7 +121,7 @@ class Changes:
         self._operations.clear()
         self._is_cleared = self._is_marked = True
 
-    def operate(self, key: Key, function: Callable[[Any], Any]) -> Any:
+    def apply(self, key: Key, function: Callable[[Any], Any]) -> Any:
         """Replace the value of *key* by what *function* makes of it, and remember how."""
         path = path_of(key)
         value = copied(self._as_stored_at(path, function(copied(find(self.data, path)))))
@@ -142,7 +142,7 @@ class Changes:
         self._watch(path, item)
         self._remember(appended(path, item))
 
-    def renewed(self) -> "Changes":
+    def emptied(self) -> "Changes":
         """Return the changes of a session that nothing is stored of."""
         return Changes(self._codec, {}, b"")
 
@@ -152,7 +152,7 @@ class Changes:
             return self._base  # nobody can have changed them
         return self._codec.encode(self.data)
 
-    def settle(self, stored: bytes, mine: bytes | None = None) -> None:
+    def mark_stored(self, stored: bytes, mine: bytes | None = None) -> None:
         """Start over: *stored* is in the store now.
 
         Args:
@@ -210,7 +210,7 @@ class Changes:
             Whether one of them stored something over what the others did.
         """
         operations, was, now = self._operations[key], base.get(key, ABSENT), theirs.get(key, ABSENT)
-        if same(was, now):
+        if is_same(was, now):
             return False  # mine is the outcome
         expected = mine.get(key, ABSENT)
         if key in self._watched:
@@ -221,7 +221,7 @@ class Changes:
         try:
             result = self._redone(key, now)
         except Exception:
-            if same(expected, mine.get(key, ABSENT)):
+            if is_same(expected, mine.get(key, ABSENT)):
                 raise
             return False
         paths = {operation.path for operation in operations if operation.is_blind}

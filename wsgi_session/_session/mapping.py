@@ -193,7 +193,7 @@ class SessionMapping(MutableMapping[str, Any]):
             return _number(by) if value is ABSENT else _number(value) + by
 
         with self._transaction.lock:
-            return self._transaction.changes().operate(key, add)
+            return self._transaction.changes().apply(key, add)
 
     def append(self, key: Key, item: Any) -> None:
         """Append *item* to the list under *key*, absent counting as an empty list.
@@ -228,7 +228,7 @@ class SessionMapping(MutableMapping[str, Any]):
         """
         with self._transaction.lock:
             changes = self._transaction.changes()
-            return changes.operate(key, lambda value: function(copied(default) if value is ABSENT else value))
+            return changes.apply(key, lambda value: function(copied(default) if value is ABSENT else value))
 
     # --- inside ------------------------------------------------------------------------------------------------------
 

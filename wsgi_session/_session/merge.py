@@ -11,7 +11,7 @@ from uuid import UUID
 
 from .path import ABSENT, put
 
-__all__ = ["Merged", "is_overwritten", "merge", "same"]
+__all__ = ["Merged", "is_overwritten", "is_same", "merge"]
 
 
 class Merged(NamedTuple):
@@ -66,14 +66,14 @@ def is_overwritten(base: Any, mine: Any, theirs: Any) -> bool:
     Two requests that both counted from 3 to 4, or put the same item into a list, leave the same value and have lost
     one. Where both set a text or a flag to the same, nothing is lost.
     """
-    return not same(base, theirs) and (_may_sum_up(mine) or not same(mine, theirs))
+    return not is_same(base, theirs) and (_may_sum_up(mine) or not is_same(mine, theirs))
 
 
 def _may_sum_up(value: Any) -> bool:
     return isinstance(value, int | float | Decimal | list | dict) and not isinstance(value, bool)
 
 
-def same(left: Any, right: Any) -> bool:
+def is_same(left: Any, right: Any) -> bool:
     """Return whether two plain values are equal, types included, in time linear in their size.
 
     ``==`` will not do: 1, 1.0 and True, 0.0 and -0.0, Decimal("1") and Decimal("1.00") are different values.
@@ -83,7 +83,7 @@ def same(left: Any, right: Any) -> bool:
 
 def _is_untouched(left: Any, right: Any) -> bool:
     """Like :func:`same`, but another order of the entries of a dict is a change, as for :class:`Changes`."""
-    return left is right or (same(left, right) and repr(left) == repr(right))
+    return left is right or (is_same(left, right) and repr(left) == repr(right))
 
 
 def _exact(value: Any) -> Any:
@@ -116,7 +116,7 @@ def _merge_value(base: Any, mine: Any, theirs: Any, *, is_assigned: bool = False
         entries = {} if base is ABSENT else base
         if isinstance(entries, dict) and isinstance(mine, dict) and isinstance(theirs, dict):
             return _merge_dicts(entries, mine, theirs)
-        if same(base, mine):
+        if is_same(base, mine):
             return theirs, False
     return mine, is_overwritten(base, mine, theirs)
 

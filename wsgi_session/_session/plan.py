@@ -41,7 +41,7 @@ class Facts(Protocol):
 
     exists: bool
     """A live record was loaded or stored before."""
-    is_ended: bool
+    is_destroyed: bool
     """``destroy()`` was called on a stored session."""
     is_rotation_due: bool
     """``rotate()`` was called."""
@@ -51,7 +51,7 @@ class Facts(Protocol):
     """The cookie was signed with an older secret."""
     is_failed: bool
     """The application raised or answered 5xx."""
-    can_tell: bool
+    can_set_cookie: bool
     """The response head has not left, and will."""
     pending_cookie: CookieAction
     """The cookie action that an earlier ``save()`` left for the response headers."""
@@ -89,26 +89,28 @@ _SEND: Final = CookieAction.SEND
 def make_plan(facts: Facts) -> Plan:
     """Return what *facts* ask for: most requests only look, and ask for nothing."""
     # Create and rotate only if the new id can still be sent, and never for a failed request: it must not gain rights.
-    can_begin = facts.can_tell and not facts.is_failed
-    if facts.is_ended:
+    can_begin = facts.can_set_cookie and not facts.is_failed
+    if facts.is_destroyed:
         if can_begin and facts.has_content:
             return _REPLACE
         # Logout happens whatever the application does afterwards.
-        return Plan(StoreAction.DELETE, CookieAction.ERASE if facts.can_tell else CookieAction.NOTHING)
+        return Plan(StoreAction.DELETE, CookieAction.ERASE if facts.can_set_cookie else CookieAction.NOTHING)
     if not facts.exists:
         if can_begin and facts.has_content:
             return _CREATE
-        return Plan(StoreAction.NOTHING, facts.pending_cookie) if facts.can_tell else _NOTHING
+        return Plan(StoreAction.NOTHING, facts.pending_cookie) if facts.can_set_cookie else _NOTHING
     if facts.is_rotation_due and can_begin:
         return _ROTATE
     # Asked last, only where it matters.
     is_written = not facts.is_failed and facts.is_dirty
     # Whoever planted the old id must not get under it what was stored after rotate() (session fixation).
-    if not facts.can_tell and (facts.is_unsent or (facts.is_rotation_due and is_written)):
+    if not facts.can_set_cookie and (facts.is_unsent or (facts.is_rotation_due and is_written)):
         return _WITHDRAW
-    is_cookie_due = facts.can_tell and (facts.is_stale or facts.pending_cookie is _SEND)
+    is_cookie_due = facts.can_set_cookie and (facts.is_stale or facts.pending_cookie is _SEND)
     # A touch also proves that the session is still alive before its cookie is issued again.
     if not (is_written or facts.is_touch_due or is_cookie_due):
         return _NOTHING
     action = StoreAction.UPDATE if is_written else StoreAction.TOUCH
-    return Plan(action, _SEND if is_cookie_due or (facts.can_tell and facts.is_refresh_due) else CookieAction.NOTHING)
+    return Plan(
+        action, _SEND if is_cookie_due or (facts.can_set_cookie and facts.is_refresh_due) else CookieAction.NOTHING
+    )

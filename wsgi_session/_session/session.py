@@ -32,7 +32,7 @@ class Session(SessionMapping):
         if state is None:
             return "<Session unused>"
         words = ["new" if state.stored is None else "loaded"]
-        words += ["destroyed"] if state.ended is not None else []
+        words += ["destroyed"] if state.destroyed_key is not None else []
         words += ["rotated"] if state.is_rotation_due else []
         words += ["dirty"] if self.is_dirty else []
         return f"<Session {' '.join(words)}>"
@@ -65,9 +65,11 @@ class Session(SessionMapping):
             # Read, or nobody could tell later whether another request ended it meanwhile, or there never was one.
             state = transaction.use()
             transaction.check_store()
-            ended = state.ended if state.stored is None else state.stored.key
+            destroyed_key = state.destroyed_key if state.stored is None else state.stored.key
             # What comes after begins from nothing, but still remembers what is to be deleted and told.
-            transaction.state = SessionState(state.changes.renewed(), ended=ended, pending_cookie=state.pending_cookie)
+            transaction.state = SessionState(
+                state.changes.emptied(), destroyed_key=destroyed_key, pending_cookie=state.pending_cookie
+            )
 
     def rotate(self) -> None:
         """Give the session a fresh id with this response and keep its data; the old id is dead.

@@ -22,7 +22,7 @@ class Stored:
     record: Record
     is_stale: bool = False
     """Whether an older secret signed its cookie."""
-    signed: str | None = None
+    cookie_value: str | None = None
     """The cookie's value as it came, if that is how it would be signed today."""
 
     def __repr__(self) -> str:
@@ -45,11 +45,11 @@ class SessionState:
     """Whether *stored* is under an id made in this request, whose cookie has not left yet."""
     is_touch_refused: bool = False
     """Whether the store could not move the idle limit, and is not asked again in this request."""
-    is_repair_due: bool = False
+    has_future_times: bool = False
     """Whether the record bears a time far in the future, and would never end."""
-    ended: str | None = None
+    destroyed_key: str | None = None
     """The key of a destroyed session whose record is still to be deleted."""
-    is_lost: bool = False
+    is_gone: bool = False
     """Whether the session was found dead at a commit, so that nothing of this request may be stored."""
     pending_cookie: CookieAction = CookieAction.NOTHING
     """The cookie action that an earlier ``save()`` left for the response headers."""

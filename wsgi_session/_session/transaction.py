@@ -110,7 +110,7 @@ class Transaction:
     def is_settled(self) -> bool:
         """Whether the store has the session under the id that ``Session.derive`` speaks of. Reads nothing."""
         state = self.state
-        return state is not None and state.stored is not None and not (state.is_lost or state.is_rotation_due)
+        return state is not None and state.stored is not None and not (state.is_gone or state.is_rotation_due)
 
     def ids(self) -> frozenset[str]:
         """Return the id under which the store has the session, and the one that the response will carry."""

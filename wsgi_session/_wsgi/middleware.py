@@ -73,7 +73,7 @@ class SessionMiddleware(Wrapper):
         clock: Callable[[], float] | None = None,
     ) -> None:
         super().__init__(app, environ_key)
-        self._house_key = _house_key(environ_key)
+        self._namespaced_key = _namespaced_key(environ_key)
         self._manager = SessionManager(
             store, secret=secret, cookie=cookie, lifetime=lifetime, codec=codec, on_event=on_event, clock=clock
         )
@@ -104,16 +104,16 @@ class SessionMiddleware(Wrapper):
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Serve one request."""
         session = self._manager.open(environ.get("HTTP_COOKIE", ""))
-        self._introduce(session, environ)
+        self._place_in_environ(session, environ)
         return Response(self._manager, session, environ, start_response).run(self.app)
 
-    def _introduce(self, session: Session, environ: "WSGIEnvironment") -> None:
+    def _place_in_environ(self, session: Session, environ: "WSGIEnvironment") -> None:
         """Put *session* in *environ*, unless somebody else's is there."""
-        if COOKIE_NAMES in environ or self._environ_key in environ or self._house_key in environ:
-            environ[COOKIE_NAMES] = (*self._names_of_others(environ), self._cookie_name)
+        if COOKIE_NAMES in environ or self._environ_key in environ or self._namespaced_key in environ:
+            environ[COOKIE_NAMES] = (*self._outer_cookie_names(environ), self._cookie_name)
         else:
             environ[COOKIE_NAMES] = self._cookie_names
-        environ[self._environ_key] = environ[self._house_key] = session
+        environ[self._environ_key] = environ[self._namespaced_key] = session
         if self._is_memory and environ.get("wsgi.multiprocess"):
             self._is_memory = False
             logger.warning(
@@ -121,11 +121,11 @@ class SessionMiddleware(Wrapper):
                 "out at random. Use the default store, or one that the processes share."
             )
 
-    def _names_of_others(self, environ: "WSGIEnvironment") -> tuple[str, ...]:
+    def _outer_cookie_names(self, environ: "WSGIEnvironment") -> tuple[str, ...]:
         """Return the cookie names of the session middlewares around this one."""
         cookie_names: tuple[str, ...] = environ.get(COOKIE_NAMES, ())
-        if self._environ_key in environ or self._house_key in environ:
-            former = environ.get(self._house_key)
+        if self._environ_key in environ or self._namespaced_key in environ:
+            former = environ.get(self._namespaced_key)
             # A middleware that repeats a request calls again with the same environ: that session has ended.
             if not isinstance(former, Session) or not transaction_of(former).is_closed:
                 raise ConfigError(
@@ -153,7 +153,7 @@ def get_session(environ: "WSGIEnvironment", environ_key: str = "session") -> Ses
 
     .. versionadded:: 1.0
     """
-    session = environ.get(_house_key(environ_key))
+    session = environ.get(_namespaced_key(environ_key))
     if not isinstance(session, Session):
         raise ConfigError(
             f"no session under environ_key={environ_key!r}. Wrap the application: SessionMiddleware(app, ...)."
@@ -161,6 +161,6 @@ def get_session(environ: "WSGIEnvironment", environ_key: str = "session") -> Ses
     return session
 
 
-def _house_key(environ_key: str) -> str:
+def _namespaced_key(environ_key: str) -> str:
     # wsgiref.validate allows only strings under names without a dot.
     return environ_key if "." in environ_key else f"wsgi_session.{environ_key}"

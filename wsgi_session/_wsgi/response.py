@@ -78,7 +78,7 @@ class Response:
         try:
             self._app_iter = app(self._environ, self._start)
             if not is_passthrough(self._app_iter, self._environ):
-                body = self if self._is_server_patient() else self._with_head()
+                body = self if self._may_start_late() else self._start_early()
                 return Sized(body, self._app_iter) if hasattr(self._app_iter, "__len__") else body
             self._finish()
         except StopIteration:
@@ -97,12 +97,12 @@ class Response:
         self._status, self._headers, self._exc_info = status, headers, exc_info
         if self._is_sent:
             # Our commit stands, so its cookie goes with the new head too, unless the server says it is too late.
-            self._forward()
+            self._send_headers()
         return self._write
 
     def _write(self, data: bytes) -> None:
         if not self._is_sent:
-            self._commit_head()
+            self._commit_and_send()
         self._server_write(data)
 
     # --- what the server calls ---------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ class Response:
                 self._chunks = iter(self._app_iter)
             chunk = next(self._chunks, None)
             if not self._is_sent and self._status is not None:
-                self._commit_head()
+                self._commit_and_send()
             if chunk is None:
                 # Before the server tells the browser that this was all, so that its next request finds it.
                 self._commit_late()
@@ -135,28 +135,28 @@ class Response:
             self._is_failed = True
             raise
         finally:
-            self._commit_late(is_over=True)
+            self._commit_late(is_final=True)
 
     # --- the head ----------------------------------------------------------------------------------------------------
 
     def _finish(self) -> None:
         """Commit for a body that is passed on as it is: nothing is heard of it again."""
         if self._is_sent or self._status is None:
-            self._commit_late(is_over=True)
+            self._commit_late(is_final=True)
         else:
-            self._commit_head(is_over=True)
+            self._commit_and_send(is_final=True)
 
-    def _commit_head(self, *, is_over: bool = False) -> None:
+    def _commit_and_send(self, *, is_final: bool = False) -> None:
         """Commit, then let the head leave: the browser is told of nothing that the store does not have."""
-        if not self._transaction.pass_unused(is_final=is_over):
+        if not self._transaction.pass_unused(is_final=is_final):
             status = _status_code(self._status)
             if status >= 500 and self._transaction.failure is not None:
                 raise self._transaction.failure
-            self._outcome = self._commit(status, can_tell=True, is_over=is_over)
+            self._outcome = self._commit(status, can_set_cookie=True, is_final=is_final)
         self._is_sent = True
-        self._forward()
+        self._send_headers()
 
-    def _forward(self) -> None:
+    def _send_headers(self) -> None:
         headers = self._headers
         if self._outcome is None and self._transaction.state is not None:
             self._outcome = Outcome(self._session)  # first used between the head and this new one
@@ -174,21 +174,23 @@ class Response:
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
-    def _commit_late(self, *, is_over: bool = False) -> None:
+    def _commit_late(self, *, is_final: bool = False) -> None:
         """Commit what can be committed without a cookie: the head has left, or never will."""
         transaction = self._transaction
-        if not (transaction.is_closed or transaction.pass_unused(is_final=is_over)):
+        if not (transaction.is_closed or transaction.pass_unused(is_final=is_final)):
             status = None if self._is_failed else _status_code(self._status)
-            self._commit(status, can_tell=False, is_over=is_over)
+            self._commit(status, can_set_cookie=False, is_final=is_final)
 
-    def _commit(self, status: int | None, *, can_tell: bool, is_over: bool) -> Outcome:
+    def _commit(self, status: int | None, *, can_set_cookie: bool, is_final: bool) -> Outcome:
         is_https = self._environ.get("wsgi.url_scheme") == "https"
-        return self._manager.commit(self._session, status=status, is_https=is_https, can_tell=can_tell, is_over=is_over)
+        return self._manager.commit(
+            self._session, status=status, is_https=is_https, can_set_cookie=can_set_cookie, is_final=is_final
+        )
 
     def _end_taken_over(self) -> None:
         """Commit for a connection on which no response can be sent: what fails is for the log alone."""
         try:
-            self._commit_late(is_over=True)
+            self._commit_late(is_final=True)
         except Exception:
             logger.exception("What a connection that was taken over did to its session could not be stored.")
 
@@ -207,7 +209,7 @@ class Response:
         is_answerable = not self._is_sent and isinstance(error, Exception)
         try:
             # Also after a commit that failed, the last one: what save() committed is still to be sent, or withdrawn.
-            outcome = self._commit(None, can_tell=is_answerable and failure is not None, is_over=True)
+            outcome = self._commit(None, can_set_cookie=is_answerable and failure is not None, is_final=True)
         except StoreUnavailable as late_failure:
             failure = late_failure
         if failure is None or not is_answerable:
@@ -228,11 +230,11 @@ class Response:
             if close is not None:
                 close()
 
-    def _is_server_patient(self) -> bool:
+    def _may_start_late(self) -> bool:
         # PEP 3333 lets start_response() wait for the first chunk. Granian wants it before the application returns.
         return not str(self._environ.get("SERVER_SOFTWARE", "")).startswith("Granian")
 
-    def _with_head(self) -> "Response":
+    def _start_early(self) -> "Response":
         """Take the first chunk now, so that the head leaves, and give it back as the first of this body."""
         first = next(self, None)
         if first is not None and self._chunks is not None:

@@ -13,7 +13,7 @@ from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDeco
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
-__all__ = ["Peek", "ReplayedInput", "peek_field"]
+__all__ = ["FieldLookup", "ReplayedInput", "peek_field"]
 
 MAX_PARTS: Final = 100
 """How many parts of a multipart form are looked at."""
@@ -25,7 +25,7 @@ _CHARSETS = {"", "ascii", "us-ascii", "utf-8", "utf8", "iso-8859-1"}
 _LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
-class Peek(NamedTuple):
+class FieldLookup(NamedTuple):
     """What was found: the values of the field, or why there is none, where there is more to say."""
 
     values: tuple[str, ...] = ()
@@ -85,7 +85,7 @@ class ReplayedInput:
         return iter(self.readline, b"")
 
 
-def peek_field(environ: "WSGIEnvironment", name: str, *, max_bytes: int) -> Peek:
+def peek_field(environ: "WSGIEnvironment", name: str, *, max_bytes: int) -> FieldLookup:
     """Return the values of the field *name* in the first *max_bytes* of the body. Never raises.
 
     Afterwards ``wsgi.input`` gives the body from its first byte. Only forms are read, never beyond
@@ -93,25 +93,25 @@ def peek_field(environ: "WSGIEnvironment", name: str, *, max_bytes: int) -> Peek
     """
     content_type = environ.get("CONTENT_TYPE", "")
     if len(content_type) > MAX_CONTENT_TYPE:
-        return Peek(problem="bad form")
+        return FieldLookup(problem="bad form")
     kind, options = parse_options_header(content_type)
     find = _FINDERS.get(kind.lower())
     if find is None:
-        return Peek()
+        return FieldLookup()
     if options.get("charset", "").lower() not in _CHARSETS:
-        return Peek(problem="bad form")
+        return FieldLookup(problem="bad form")
     length = _content_length(environ)
     if length is None and not environ.get("wsgi.input_terminated"):
-        return Peek()
+        return FieldLookup()
     body = _read_head(environ, max_bytes if length is None else min(length, max_bytes))
     if body is None:
-        return Peek(problem="bad form")
+        return FieldLookup(problem="bad form")
     is_whole = len(body) < max_bytes or length == max_bytes
     try:
         values = tuple(find(body, options, name, is_whole))
     except (ValueError, RequestEntityTooLarge):
-        return Peek(problem="bad form")
-    return Peek(values, None if values or is_whole else "form too long")
+        return FieldLookup(problem="bad form")
+    return FieldLookup(values, None if values or is_whole else "form too long")
 
 
 def _content_length(environ: "WSGIEnvironment") -> int | None:

@@ -15,7 +15,7 @@ from ..events import CsrfReason, CsrfRejected
 from .exempt import Exemptions
 from .form import peek_field
 from .options import checked_cookie, checked_field, checked_header, checked_list, require_options
-from .origin import Origins, Source
+from .origin import Origins, RequestOrigin
 from .token import is_token_of, make_masked_token
 
 if TYPE_CHECKING:
@@ -167,17 +167,17 @@ class CSRFMiddleware(Wrapper):
         if method in SAFE_METHODS or self._exempt.cover(method, path):
             return None
         site = self._origins.by_fetch_site(environ)
-        if site is Source.FOREIGN:
+        if site is RequestOrigin.FOREIGN:
             return "cross-site"
-        if site is Source.OURS and not self._has_tokens:
+        if site is RequestOrigin.OURS and not self._has_tokens:
             return None
         origin = self._origins.by_origin(environ)
-        if origin is Source.FOREIGN:
+        if origin is RequestOrigin.FOREIGN:
             return "origin"
-        referer = self._origins.by_referer(environ) if origin is Source.UNKNOWN else origin
-        if referer is Source.FOREIGN:
+        referer = self._origins.by_referer(environ) if origin is RequestOrigin.UNKNOWN else origin
+        if referer is RequestOrigin.FOREIGN:
             return "referer"
-        if referer is Source.UNKNOWN and (self._is_strict or not (self._has_tokens or _has_no_session(environ))):
+        if referer is RequestOrigin.UNKNOWN and (self._is_strict or not (self._has_tokens or _has_no_session(environ))):
             return "no origin"
         return self._token_objection(environ, session) if self._has_tokens else None
 

@@ -10,7 +10,7 @@ from ..errors import ConfigError
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
-__all__ = ["Origins", "Source", "normalised_origin"]
+__all__ = ["Origins", "RequestOrigin", "normalised_origin"]
 
 # Checked before anything is taken apart: urlsplit() would drop tabs, believe in user names and read
 # "https://example.com\@evil.example" as the host evil.example.
@@ -29,7 +29,7 @@ _WILDCARD = re.compile(r"(?P<scheme>https?://)\*(?=\.[^.]+\.[^.])", re.ASCII | r
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class Source(Enum):
+class RequestOrigin(Enum):
     """What the headers of a request say of the page that sent it."""
 
     OURS = "ours"
@@ -62,27 +62,27 @@ class Origins:
         self._apps = frozenset(apps)
         self._trusted = self._apps.union(_checked("trusted_origins", origin) for origin in others)
 
-    def by_fetch_site(self, environ: "WSGIEnvironment") -> Source:
+    def by_fetch_site(self, environ: "WSGIEnvironment") -> RequestOrigin:
         """Return what ``Sec-Fetch-Site`` says (W3C Fetch Metadata)."""
         site = environ.get("HTTP_SEC_FETCH_SITE")
         if site is None:
-            return Source.UNKNOWN
+            return RequestOrigin.UNKNOWN
         # "none" is the user: the address bar, a bookmark.
         is_ours = site in ("same-origin", "none")
         # Servers join a header that came twice. Any other value, known or not, needs a reason to be trusted.
         is_trusted = "," not in site and self._is_trusted(self._read(environ.get("HTTP_ORIGIN", "")))
-        return Source.OURS if is_ours or is_trusted else Source.FOREIGN
+        return RequestOrigin.OURS if is_ours or is_trusted else RequestOrigin.FOREIGN
 
-    def by_origin(self, environ: "WSGIEnvironment") -> Source:
+    def by_origin(self, environ: "WSGIEnvironment") -> RequestOrigin:
         """Return what ``Origin`` says (RFC 6454). What is there but names no origin, as ``null``, is foreign."""
         origin = environ.get("HTTP_ORIGIN")
-        return Source.UNKNOWN if origin is None else self._source(self._read(origin), environ)
+        return RequestOrigin.UNKNOWN if origin is None else self._source(self._read(origin), environ)
 
-    def by_referer(self, environ: "WSGIEnvironment") -> Source:
+    def by_referer(self, environ: "WSGIEnvironment") -> RequestOrigin:
         """Return what ``Referer`` says, for requests without ``Origin``."""
         referer = environ.get("HTTP_REFERER")
         if referer is None:
-            return Source.UNKNOWN
+            return RequestOrigin.UNKNOWN
         found = _REFERER.fullmatch(referer)
         return self._source(found and normalised_origin(found["origin"]), environ)
 
@@ -90,9 +90,9 @@ class Origins:
         """Return *origin* as it is compared, or ``None`` if it cannot be one of ours."""
         return origin if origin in self._apps else normalised_origin(origin)
 
-    def _source(self, origin: str | None, environ: "WSGIEnvironment") -> Source:
+    def _source(self, origin: str | None, environ: "WSGIEnvironment") -> RequestOrigin:
         is_ours = origin is not None and (origin in self._own(environ) or self._is_trusted(origin))
-        return Source.OURS if is_ours else Source.FOREIGN
+        return RequestOrigin.OURS if is_ours else RequestOrigin.FOREIGN
 
     def _own(self, environ: "WSGIEnvironment") -> frozenset[str | None]:
         # Never by X-Forwarded-*, which anybody can send: that is for the deployer's ProxyFix to read.

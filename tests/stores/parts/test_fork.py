@@ -190,7 +190,7 @@ def test_a_child_keeps_what_it_stores_although_a_thread_was_writing(make: Make, 
 
 def test_children_of_busy_threads_neither_hang_nor_lose_anything(make: Make, path: Path, clock: FakeClock) -> None:
     """Whatever three threads are doing while the process forks, each child and the parent keep what they stored."""
-    store, is_over = make(), threading.Event()
+    store, is_final = make(), threading.Event()
     created: list[str] = []
 
     def work() -> str:
@@ -205,7 +205,7 @@ def test_children_of_busy_threads_neither_hang_nor_lose_anything(make: Make, pat
         return key
 
     def be_busy() -> None:
-        while not is_over.is_set():
+        while not is_final.is_set():
             created.append(work())
 
     def fork_often() -> None:
@@ -216,7 +216,7 @@ def test_children_of_busy_threads_neither_hang_nor_lose_anything(make: Make, pat
                 created.append(key)
                 store.touch(key, seen_at=clock(), expires_at=clock() + 7200)
         finally:
-            is_over.set()
+            is_final.set()
 
     threads = [threading.Thread(target=be_busy) for _ in range(3)]
     for thread in threads:
@@ -248,7 +248,7 @@ def test_several_threads_fork_at_once(make: Make, clock: FakeClock) -> None:
 def test_processes_of_multiprocessing(make: Make, clock: FakeClock) -> None:
     """``multiprocessing`` with its start method ``fork`` is a fork like any other."""
     store, context = make(), multiprocessing.get_context("fork")
-    key, is_over = new_key(), threading.Event()
+    key, is_final = new_key(), threading.Event()
     store.create(key, new_record(clock, data=b"0"))
 
     def count(times: int) -> None:
@@ -257,7 +257,7 @@ def test_processes_of_multiprocessing(make: Make, clock: FakeClock) -> None:
             times -= store.update(key, new_record(clock, data=b"%d" % (int(record.data) + 1)), version=record.version)
 
     def be_busy() -> None:
-        while not is_over.is_set():
+        while not is_final.is_set():
             store.load(key)
 
     thread = threading.Thread(target=be_busy)
@@ -272,7 +272,7 @@ def test_processes_of_multiprocessing(make: Make, clock: FakeClock) -> None:
         for process in processes:
             process.join(PATIENCE_S)
     finally:
-        is_over.set()
+        is_final.set()
         thread.join()
 
     assert [process.exitcode for process in processes] == [0, 0, 0]

@@ -1437,10 +1437,10 @@ def test_sec_119_a_fork_shares_no_connection(single: Place, open_store: Open, re
     """Children that are forked while other threads use the store have connections of their own, and do not hang."""
     store = open_store(single.url)
     store.create(KEY, record)
-    is_over = threading.Event()
+    is_final = threading.Event()
 
     def use() -> None:
-        while not is_over.is_set():
+        while not is_final.is_set():
             assert store.load(KEY) == record
 
     threads = [threading.Thread(target=use) for _ in range(4)]
@@ -1450,7 +1450,7 @@ def test_sec_119_a_fork_shares_no_connection(single: Place, open_store: Open, re
         for _ in range(10):
             assert os.waitstatus_to_exitcode(os.waitpid(forked(lambda: store.load(KEY) == record), 0)[1]) == 0
     finally:
-        is_over.set()
+        is_final.set()
         for thread in threads:
             thread.join()
 
@@ -1529,8 +1529,8 @@ class Ledger:
     ended: list[tuple[float, str]] = field(default_factory=list)
     surprises: list[BaseException] = field(default_factory=list)
 
-    def work(self, store: RedisStore, record: Record, is_over: threading.Event) -> None:
-        while not is_over.wait(0.002):
+    def work(self, store: RedisStore, record: Record, is_final: threading.Event) -> None:
+        while not is_final.wait(0.002):
             try:
                 self.count_up(store)
                 self.end_one(store, record)
@@ -1575,8 +1575,8 @@ def test_a_failover_costs_503s_and_what_the_engine_lost(
     for key in (*(ledger.key for ledger in ledgers), *ended_before):
         assert store.create(key, replace(record, data=b"0"))
     assert all(map(store.delete, ended_before))
-    is_over = threading.Event()
-    threads = [threading.Thread(target=ledger.work, args=(store, record, is_over)) for ledger in ledgers]
+    is_final = threading.Event()
+    threads = [threading.Thread(target=ledger.work, args=(store, record, is_final)) for ledger in ledgers]
     for thread in threads:
         thread.start()
 
@@ -1587,7 +1587,7 @@ def test_a_failover_costs_503s_and_what_the_engine_lost(
         settled_at = time.monotonic() + 1.5
         wait(lambda: all(ledger.went_on_at() > settled_at for ledger in ledgers), "going on")
     finally:
-        is_over.set()
+        is_final.set()
         for thread in threads:
             thread.join()
 

@@ -870,7 +870,7 @@ def test_no_connection_is_free(make: Make, url: str) -> None:
 @pytest.mark.parametrize("url", ["postgres_url"], indirect=True)
 def test_a_restart_loses_nothing_that_was_acknowledged(make: Make, postgres: Server, clock: FakeClock) -> None:
     """While PostgreSQL restarts, writers get ``StoreUnavailable``; afterwards every acknowledged write is there."""
-    store, is_over = make(timeout=2.0), threading.Event()
+    store, is_final = make(timeout=2.0), threading.Event()
     keys = [new_key() for _ in range(8)]
     acknowledged = dict.fromkeys(keys, 0)
     created: list[str] = []
@@ -879,7 +879,7 @@ def test_a_restart_loses_nothing_that_was_acknowledged(make: Make, postgres: Ser
         store.create(key, new_record(clock, data=b"0"))
 
     def write(key: str) -> None:
-        while not is_over.is_set():
+        while not is_final.is_set():
             try:
                 record, companion = read(store, key), new_key()
                 number = int(record.data) + 1
@@ -889,12 +889,12 @@ def test_a_restart_loses_nothing_that_was_acknowledged(make: Make, postgres: Ser
                     created.append(companion)
             except StoreUnavailable as error:
                 failures.append(error)
-                is_over.wait(0.01)
+                is_final.wait(0.01)
 
     def progress(by: int) -> None:
         goals = {key: number + by for key, number in acknowledged.items()}
         while any(acknowledged[key] < goal for key, goal in goals.items()):
-            is_over.wait(0.01)
+            is_final.wait(0.01)
 
     def restart() -> None:
         try:
@@ -902,7 +902,7 @@ def test_a_restart_loses_nothing_that_was_acknowledged(make: Make, postgres: Ser
             postgres.restart()
             progress(by=5)
         finally:
-            is_over.set()
+            is_final.set()
 
     at_once(*[partial(write, key) for key in keys], restart)
 

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsgi_session.csrf.form import Peek, ReplayedInput, peek_field
+from wsgi_session.csrf.form import FieldLookup, ReplayedInput, peek_field
 
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=b"
 LIMIT = 1000
 
-BAD = Peek(problem="bad form")
-TOO_LONG = Peek(problem="form too long")
+BAD = FieldLookup(problem="bad form")
+TOO_LONG = FieldLookup(problem="form too long")
 
 
 class Wire:
@@ -53,7 +53,7 @@ def request(body: Any, content_type: str | None = URLENCODED, **environ: Any) ->
     return {"wsgi.input": body} | environ
 
 
-def peek(environ: WSGIEnvironment) -> Peek:
+def peek(environ: WSGIEnvironment) -> FieldLookup:
     return peek_field(environ, "t", max_bytes=LIMIT)
 
 
@@ -84,7 +84,7 @@ END = b"--b--\r\n"
 @pytest.mark.parametrize("kind", [URLENCODED, "Application/X-WWW-Form-Urlencoded ; charset=UTF-8"])
 def test_fields_of_an_urlencoded_form(body: bytes, values: tuple[str, ...], kind: str) -> None:
     """As browsers encode them."""
-    assert peek(request(body, kind)) == Peek(values)
+    assert peek(request(body, kind)) == FieldLookup(values)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_fields_of_an_urlencoded_form(body: bytes, values: tuple[str, ...], kind
 @pytest.mark.parametrize("kind", [MULTIPART, 'Multipart/Form-Data; charset=utf-8; boundary="b"'])
 def test_fields_of_a_multipart_form(body: bytes, values: tuple[str, ...], kind: str) -> None:
     """Text fields only: a file is none, whatever its name."""
-    assert peek(request(body, kind)) == Peek(values)
+    assert peek(request(body, kind)) == FieldLookup(values)
 
 
 @pytest.mark.parametrize(
@@ -130,11 +130,11 @@ def test_sec_112_what_is_not_the_form_that_it_claims_to_be(kind: str, body: byte
 def test_sec_111_a_hundred_parts_are_enough() -> None:
     """More of them are an attack on the parser (CVE-2023-25577)."""
 
-    def look(parts: int) -> Peek:
+    def look(parts: int) -> FieldLookup:
         body = part("t", b"1") + part("a", b"") * (parts - 1) + END
         return peek_field(request(body, MULTIPART), "t", max_bytes=len(body))
 
-    assert look(100) == Peek(("1",))
+    assert look(100) == FieldLookup(("1",))
     assert look(101) == look(10_000) == BAD
 
 
@@ -155,7 +155,7 @@ def test_other_bodies_are_not_read(kind: str | None) -> None:
     """Nor is their input replaced: there is no field in them."""
     environ = request(wire := Wire(b"t=1"), kind, CONTENT_LENGTH="3")
 
-    assert peek(environ) == Peek()
+    assert peek(environ) == FieldLookup()
     assert (environ["wsgi.input"], wire.asked) == (wire, [])
 
 
@@ -165,19 +165,19 @@ def test_other_bodies_are_not_read(kind: str | None) -> None:
 @pytest.mark.parametrize(
     ("length", "found", "taken"),
     [
-        pytest.param("3", Peek(("1",)), 3, id="never beyond it"),
-        pytest.param("0", Peek(), 0, id="nothing"),
-        pytest.param("2000", Peek(("1",)), LIMIT, id="never beyond the limit"),
-        pytest.param(None, Peek(), 0, id="absent"),
-        pytest.param("", Peek(), 0, id="empty"),
-        pytest.param("-3", Peek(), 0, id="negative"),
-        pytest.param("+3", Peek(), 0, id="sign"),
-        pytest.param("3_0", Peek(), 0, id="underscore"),
-        pytest.param("\u0663", Peek(), 0, id="a digit of another alphabet"),
-        pytest.param("9" * 5000, Peek(), 0, id="too many digits"),
+        pytest.param("3", FieldLookup(("1",)), 3, id="never beyond it"),
+        pytest.param("0", FieldLookup(), 0, id="nothing"),
+        pytest.param("2000", FieldLookup(("1",)), LIMIT, id="never beyond the limit"),
+        pytest.param(None, FieldLookup(), 0, id="absent"),
+        pytest.param("", FieldLookup(), 0, id="empty"),
+        pytest.param("-3", FieldLookup(), 0, id="negative"),
+        pytest.param("+3", FieldLookup(), 0, id="sign"),
+        pytest.param("3_0", FieldLookup(), 0, id="underscore"),
+        pytest.param("\u0663", FieldLookup(), 0, id="a digit of another alphabet"),
+        pytest.param("9" * 5000, FieldLookup(), 0, id="too many digits"),
     ],
 )
-def test_sec_111_content_length_is_the_end(length: str | None, found: Peek, taken: int) -> None:
+def test_sec_111_content_length_is_the_end(length: str | None, found: FieldLookup, taken: int) -> None:
     """What is behind it may be the next request; where it is no number, nothing is read."""
     wire = Wire(b"t=1&a=" + b"x" * 2000)
     environ = request(wire) if length is None else request(wire, CONTENT_LENGTH=length)
@@ -189,12 +189,12 @@ def test_sec_111_content_length_is_the_end(length: str | None, found: Peek, take
 @pytest.mark.parametrize(
     ("size", "found"),
     [
-        pytest.param(100, Peek(("1",)), id="short"),
-        pytest.param(LIMIT, Peek(("1",)), id="a field before the limit"),
-        pytest.param(5000, Peek(("1",)), id="long"),
+        pytest.param(100, FieldLookup(("1",)), id="short"),
+        pytest.param(LIMIT, FieldLookup(("1",)), id="a field before the limit"),
+        pytest.param(5000, FieldLookup(("1",)), id="long"),
     ],
 )
-def test_sec_111_chunked_bodies_end_by_themselves(size: int, found: Peek) -> None:
+def test_sec_111_chunked_bodies_end_by_themselves(size: int, found: FieldLookup) -> None:
     """Without ``CONTENT_LENGTH`` a server that ends the input says so."""
     environ = request(wire := Wire(b"t=1&a=" + b"x" * (size - 6)), **{"wsgi.input_terminated": True})
 
@@ -216,14 +216,14 @@ def in_multipart(at: int, total: int) -> tuple[str, bytes]:
 @pytest.mark.parametrize(
     ("at", "total", "found"),
     [
-        pytest.param(700, LIMIT, Peek(("1",)), id="as long as the limit"),
-        pytest.param(700, LIMIT + 1, Peek(("1",)), id="longer, the field in front"),
+        pytest.param(700, LIMIT, FieldLookup(("1",)), id="as long as the limit"),
+        pytest.param(700, LIMIT + 1, FieldLookup(("1",)), id="longer, the field in front"),
         pytest.param(LIMIT - 3, LIMIT + 500, TOO_LONG, id="the field on the limit"),
         pytest.param(LIMIT + 50, LIMIT + 500, TOO_LONG, id="the field behind it"),
     ],
 )
 def test_sec_111_only_the_beginning_is_looked_at(
-    write: Callable[[int, int], tuple[str, bytes]], at: int, total: int, found: Peek
+    write: Callable[[int, int], tuple[str, bytes]], at: int, total: int, found: FieldLookup
 ) -> None:
     """A field that is cut off is none."""
     kind, body = write(at, total)
@@ -244,13 +244,13 @@ def test_a_body_that_comes_in_pieces() -> None:
     """Read on until there is enough, or nothing more."""
     wire = Wire(b"a=2&t=1", at_most=2)
 
-    assert peek(request(wire, CONTENT_LENGTH="7")) == Peek(("1",))
+    assert peek(request(wire, CONTENT_LENGTH="7")) == FieldLookup(("1",))
     assert wire.asked == [7, 5, 3, 1]
 
 
 def test_a_body_that_is_shorter_than_it_said() -> None:
     """What came is looked at."""
-    assert peek(request(Wire(b"t=1"), CONTENT_LENGTH="700")) == Peek(("1",))
+    assert peek(request(Wire(b"t=1"), CONTENT_LENGTH="700")) == FieldLookup(("1",))
 
 
 def test_a_client_that_goes_away() -> None:
@@ -340,7 +340,7 @@ def test_an_input_that_could_be_rewound_still_can(make: Callable[[bytes], Any]) 
         source.seek(6)
         environ = request(source, CONTENT_LENGTH="7")
 
-        assert peek(environ) == Peek(("1",))
+        assert peek(environ) == FieldLookup(("1",))
         assert environ["wsgi.input"] is source
         assert source.read() == b"t=1&a=2"
         source.seek(0)
@@ -353,7 +353,7 @@ def test_an_input_that_webob_has_read_is_read_from_its_beginning() -> None:
     source.seek(5)
     environ = request(source, CONTENT_LENGTH="7", **{"webob.is_body_seekable": True})
 
-    assert peek(environ) == Peek(("1",))
+    assert peek(environ) == FieldLookup(("1",))
     assert (environ["wsgi.input"], source.tell()) == (source, 5)
 
 
@@ -368,6 +368,6 @@ def test_an_input_that_cannot_be_rewound_is_replayed(kind: Any) -> None:
     """Whether it says so, or has no such method as PEP 3333 demands none."""
     environ = request(kind(b"t=1"), CONTENT_LENGTH="3")
 
-    assert peek(environ) == Peek(("1",))
+    assert peek(environ) == FieldLookup(("1",))
     assert isinstance(environ["wsgi.input"], ReplayedInput)
     assert environ["wsgi.input"].read() == b"t=1"

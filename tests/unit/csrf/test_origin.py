@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgi_session.csrf.exempt import Exemptions
-from wsgi_session.csrf.origin import Origins, Source, normalised_origin
+from wsgi_session.csrf.origin import Origins, RequestOrigin, normalised_origin
 from wsgi_session.errors import ConfigError
 
-OURS, UNKNOWN, FOREIGN = Source.OURS, Source.UNKNOWN, Source.FOREIGN
+OURS, UNKNOWN, FOREIGN = RequestOrigin.OURS, RequestOrigin.UNKNOWN, RequestOrigin.FOREIGN
 
 SHOP = "https://shop.example"
 FRIEND = "https://friend.example"
@@ -113,7 +113,7 @@ def test_any_header_is_answered(site: str, origin: str, referer: str) -> None:
         pytest.param("next-year", FRIEND, OURS, id="unknown, trusted"),
     ],
 )
-def test_sec_104_fetch_metadata(site: str | None, origin: str | None, source: Source) -> None:
+def test_sec_104_fetch_metadata(site: str | None, origin: str | None, source: RequestOrigin) -> None:
     """Only what is the site's own, the user's or of a trusted origin passes."""
     headers = {"sec_fetch_site": site, "origin": origin}
     environ = request(**{name: value for name, value in headers.items() if value is not None})
@@ -141,7 +141,7 @@ def test_sec_104_fetch_metadata(site: str | None, origin: str | None, source: So
         pytest.param("", FOREIGN, id="empty"),
     ],
 )
-def test_sec_105_108_the_origin_header(origin: str, source: Source) -> None:
+def test_sec_105_108_the_origin_header(origin: str, source: RequestOrigin) -> None:
     """The whole origin counts: scheme, host and port; whatever is there and is none of ours is foreign."""
     origins = Origins([], [FRIEND, "https://*.partner.example", "http://[::1]:8000"])
 
@@ -172,7 +172,7 @@ def test_without_headers_nobody_knows() -> None:
         pytest.param("https://shop.example/\xff", FOREIGN, id="not ASCII"),
     ],
 )
-def test_sec_106_the_referer_header(referer: str, source: Source) -> None:
+def test_sec_106_the_referer_header(referer: str, source: RequestOrigin) -> None:
     """Matched on the full origin, never on a part of the text."""
     assert Origins([], []).by_referer(request(referer=referer)) is source
 
@@ -185,7 +185,7 @@ def test_sec_106_the_referer_header(referer: str, source: Source) -> None:
         pytest.param([SHOP, "https://m.shop.example"], "https://m.shop.example", OURS, id="several"),
     ],
 )
-def test_sec_109_the_own_origin(public: list[str], origin: str, source: Source) -> None:
+def test_sec_109_the_own_origin(public: list[str], origin: str, source: RequestOrigin) -> None:
     """Scheme and ``Host``, unless the deployer says which; what proxies are said to have said does not count."""
     environ = request(host="evil.example", origin=origin, x_forwarded_host="other.example", x_forwarded_proto="http")
 

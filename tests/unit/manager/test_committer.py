@@ -435,7 +435,7 @@ def test_the_end_of_a_session_is_one_call(site: Managed) -> None:
     assert outcome.set_cookie is not None
     assert "Max-Age=0" in outcome.set_cookie
     assert (site.records(), site.happened[-1]) == ({}, "destroyed")
-    assert site.calls_of(lambda: site.commit(session, can_tell=False)) == []
+    assert site.calls_of(lambda: site.commit(session, can_set_cookie=False)) == []
 
 
 def test_the_end_of_what_is_gone_already_is_told_as_such(site: Managed) -> None:

@@ -303,8 +303,8 @@ class OverlappingRequests(RuleBasedStateMachine):
             return
         if end == "disconnect":
             # The browser is gone before the response head: nothing can be told.
-            assert self.manager.commit(request.session, status=200, can_tell=False).set_cookie is None
-            self.expect(request, can_tell=False)
+            assert self.manager.commit(request.session, status=200, can_set_cookie=False).set_cookie is None
+            self.expect(request, can_set_cookie=False)
         else:
             self.finish(request, status=end)
         if not self.live():
@@ -330,12 +330,12 @@ class OverlappingRequests(RuleBasedStateMachine):
                 self.cookies.append(cookie)
 
     def expect(
-        self, request: Request, *, is_failed: bool = False, can_tell: bool = True, is_early: bool = False
+        self, request: Request, *, is_failed: bool = False, can_set_cookie: bool = True, is_early: bool = False
     ) -> str | None:
         """Do to the model what a commit should do, and return what the browser should be told."""
         now = self.clock()
-        can_begin = can_tell and not is_failed
-        owed = request.owed if can_tell and not is_early else None
+        can_begin = can_set_cookie and not is_failed
+        owed = request.owed if can_set_cookie and not is_early else None
         if request.is_lost:
             return None
         if request.ended is not None:
@@ -353,7 +353,7 @@ class OverlappingRequests(RuleBasedStateMachine):
         # A write moves the idle limit each time, so its cookie is due whenever another slot has begun.
         slots = (int(moment - stored.created_at) // TOUCH_EVERY_S for moment in (now, request.seen_at))
         is_told = owed == "send" or is_due or (is_writing and next(slots) > next(slots))
-        if not can_tell and (request.is_unsent or (request.is_rotated and is_writing)):
+        if not can_set_cookie and (request.is_unsent or (request.is_rotated and is_writing)):
             # What only the holder of a new id may have goes, when nobody is given that id.
             stored.is_dead |= request.is_unsent
             request.is_lost = True

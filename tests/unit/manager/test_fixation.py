@@ -342,7 +342,7 @@ def test_fixation_a_late_save_that_another_adapter_forgot_is_dropped(visitor: Vi
     session.rotate()
     session["user"] = "ada"
 
-    assert manager.commit(session, status=200, can_tell=False, is_over=True).set_cookie is None
+    assert manager.commit(session, status=200, can_set_cookie=False, is_final=True).set_cookie is None
     assert thief.read() == {"lang": "en"}
     assert conflicts(visitor) == ["unsent"]
 

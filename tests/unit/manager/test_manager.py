@@ -244,7 +244,7 @@ def test_a_cookie_of_our_name_gives_way_with_a_warning(site: Managed, caplog: py
 def test_an_outcome_does_not_show_the_cookie(site: Managed) -> None:
     """Error trackers print the local variables of a failed call."""
     outcome = Outcome(site.open(), "__Host-session=secret")
-    stored = Stored("secret", "key", Record(data=b"", created_at=0, seen_at=0, expires_at=0), signed="secret")
+    stored = Stored("secret", "key", Record(data=b"", created_at=0, seen_at=0, expires_at=0), cookie_value="secret")
 
     # An error page looks into tuples without asking them for their repr.
     assert "secret" not in repr(outcome) + debug_repr(outcome) + repr(stored) + debug_repr(stored)
@@ -363,7 +363,7 @@ def test_what_was_saved_is_told_at_the_head(site: Managed) -> None:
     told = cookie_of(site.commit(session))
     assert site.spy.calls == ["touch"]
     assert site.read(told) == {"a": 1}
-    assert site.commit(session, can_tell=False).set_cookie is None, "a debt is paid once"
+    assert site.commit(session, can_set_cookie=False).set_cookie is None, "a debt is paid once"
 
 
 def test_saving_a_rotated_session_rotates_it(site: Managed) -> None:
@@ -438,7 +438,7 @@ def test_without_a_head_only_what_needs_no_cookie_is_done(
     do(session)
     site.spy.calls.clear()
 
-    outcome = site.commit(session, can_tell=False)
+    outcome = site.commit(session, can_set_cookie=False)
 
     assert site.spy.calls == calls
     assert outcome.set_cookie is None
@@ -449,7 +449,7 @@ def test_without_a_head_nothing_begins(site: Managed) -> None:
     session = site.open()
     session["a"] = 1
 
-    assert site.calls_of(lambda: site.commit(session, can_tell=False)) == []
+    assert site.calls_of(lambda: site.commit(session, can_set_cookie=False)) == []
 
 
 # --- phases ----------------------------------------------------------------------------------------------------------
@@ -463,14 +463,14 @@ def test_without_a_head_nothing_begins(site: Managed) -> None:
         pytest.param([("Cache-Control", "no-store")], True, id="not stored"),
     ],
 )
-@pytest.mark.parametrize("is_over", [False, True], ids=["head left", "over"])
+@pytest.mark.parametrize("is_final", [False, True], ids=["head left", "over"])
 def test_a_first_use_after_the_head_needs_one_that_no_cache_shares(
-    site: Managed, headers: list[tuple[str, str]], *, is_allowed: bool, is_over: bool
+    site: Managed, headers: list[tuple[str, str]], *, is_allowed: bool, is_final: bool
 ) -> None:
     """Else a cache could hand the page to somebody else."""
     session = site.open(site.begin(a=1))
     site.send_head(session, headers)
-    if is_over:
+    if is_final:
         site.finish(session)
 
     if is_allowed:

@@ -69,8 +69,8 @@ def test_reading_everything_changes_nothing(data: dict[str, Any]) -> None:
         pytest.param(lambda changes: changes.assign("n", 1), True, id="assign what it was"),
         pytest.param(lambda changes: changes.remove("n"), True, id="remove"),
         pytest.param(lambda changes: changes.clear(), True, id="clear"),
-        pytest.param(lambda changes: changes.operate("n", plus(1)), True, id="operate"),
-        pytest.param(lambda changes: changes.operate("n", plus(0)), True, id="operate without effect"),
+        pytest.param(lambda changes: changes.apply("n", plus(1)), True, id="apply"),
+        pytest.param(lambda changes: changes.apply("n", plus(0)), True, id="apply without effect"),
         pytest.param(lambda changes: changes.append("l", 2), True, id="append"),
         pytest.param(lambda changes: changes.append("new", 2), True, id="append to nothing"),
     ],
@@ -140,17 +140,17 @@ def test_remove_returns_what_was_there() -> None:
         pytest.param(lambda changes: changes.append("new", object()), EncodeError, id="append to nothing"),
         pytest.param(lambda changes: changes.append("n", 1), TypeError, id="append to a number"),
         pytest.param(lambda changes: changes.append("t", 1), TypeError, id="append to a tuple"),
-        pytest.param(lambda changes: changes.operate("n", lambda value: object()), EncodeError, id="operate"),
-        pytest.param(lambda changes: changes.operate("n", lambda value: value / 0), ZeroDivisionError, id="a mistake"),
+        pytest.param(lambda changes: changes.apply("n", lambda value: object()), EncodeError, id="apply"),
+        pytest.param(lambda changes: changes.apply("n", lambda value: value / 0), ZeroDivisionError, id="a mistake"),
         pytest.param(
-            lambda changes: changes.operate("l", lambda value: value.append(object()) or value),
+            lambda changes: changes.apply("l", lambda value: value.append(object()) or value),
             EncodeError,
-            id="operate in place",
+            id="apply in place",
         ),
-        pytest.param(lambda changes: changes.operate("l", lambda value: cycle()), EncodeError, id="operate, a cycle"),
+        pytest.param(lambda changes: changes.apply("l", lambda value: cycle()), EncodeError, id="apply, a cycle"),
         pytest.param(lambda changes: changes.assign("l", cycle()), EncodeError, id="assign, a cycle"),
         pytest.param(lambda changes: changes.append("l", cycle()), EncodeError, id="append, a cycle"),
-        pytest.param(lambda changes: changes.operate("l", lambda value: [Half()]), EncodeError, id="operate, half"),
+        pytest.param(lambda changes: changes.apply("l", lambda value: [Half()]), EncodeError, id="apply, half"),
     ],
 )
 def test_a_change_that_is_refused_changes_nothing(change: Callable[[Changes], Any], error: type[Exception]) -> None:
@@ -191,8 +191,8 @@ def test_operate_returns_the_new_value_which_is_watched() -> None:
     """What ``apply`` hands out is as live as what is read."""
     changes = loaded()
 
-    made = changes.operate("l", lambda value: [1])
-    changes.settle(changes.encode())
+    made = changes.apply("l", lambda value: [1])
+    changes.mark_stored(changes.encode())
     made.append(2)
 
     assert changes.is_dirty
@@ -203,7 +203,7 @@ def test_an_assigned_list_is_watched() -> None:
     mine = [1]
     changes = loaded()
     changes.assign("l", mine)
-    changes.settle(changes.encode())
+    changes.mark_stored(changes.encode())
     mine.append(2)
 
     assert changes.is_dirty
@@ -215,7 +215,7 @@ def test_renewed_begins_from_nothing() -> None:
     changes = loaded(n=1)
     changes.assign("m", 2)
 
-    fresh = changes.renewed()
+    fresh = changes.emptied()
 
     assert fresh.data == {}
     assert not fresh.is_dirty
@@ -239,26 +239,26 @@ def nested_append(changes: Changes) -> None:
         pytest.param([lambda c: c.assign("n", 2)], {"n": 9}, {"n": 2}, ("n",), id="the same key"),
         pytest.param([lambda c: c.assign("n", 1)], {"n": 9}, {"n": 1}, ("n",), id="set to what it was"),
         pytest.param([lambda c: c.remove("n")], {"n": 9, "m": 1}, {"m": 1}, ("n",), id="removed"),
-        pytest.param([lambda c: c.operate("n", plus(2))], {"n": 9}, {"n": 11}, (), id="counted"),
-        pytest.param([lambda c: c.operate("n", plus(2))] * 3, {"n": 9}, {"n": 15}, (), id="counted three times"),
-        pytest.param([lambda c: c.operate("n", plus(2))], {}, {"n": 2}, (), id="counted, and they removed it"),
-        pytest.param([lambda c: c.operate("new", plus(1))], {"new": 4}, {"new": 5}, (), id="both began to count"),
+        pytest.param([lambda c: c.apply("n", plus(2))], {"n": 9}, {"n": 11}, (), id="counted"),
+        pytest.param([lambda c: c.apply("n", plus(2))] * 3, {"n": 9}, {"n": 15}, (), id="counted three times"),
+        pytest.param([lambda c: c.apply("n", plus(2))], {}, {"n": 2}, (), id="counted, and they removed it"),
+        pytest.param([lambda c: c.apply("new", plus(1))], {"new": 4}, {"new": 5}, (), id="both began to count"),
         pytest.param(
-            [lambda c: c.assign("n", 5), lambda c: c.operate("n", plus(1))],
+            [lambda c: c.assign("n", 5), lambda c: c.apply("n", plus(1))],
             {"n": 9},
             {"n": 6},
             ("n",),
             id="set, then counted: the sum is mine",
         ),
         pytest.param(
-            [lambda c: c.operate("n", plus(1)), lambda c: c.assign("n", 5)],
+            [lambda c: c.apply("n", plus(1)), lambda c: c.assign("n", 5)],
             {"n": 9},
             {"n": 5},
             ("n",),
             id="counted, then set",
         ),
         pytest.param(
-            [lambda c: c.remove("n"), lambda c: c.operate("n", plus(1))],
+            [lambda c: c.remove("n"), lambda c: c.apply("n", plus(1))],
             {"n": 9},
             {"n": 1},
             ("n",),
@@ -297,7 +297,7 @@ def nested_append(changes: Changes) -> None:
             [lambda c: c.read("d").update(y=2)], {"d": {"x": 9}}, {"d": {"x": 9, "y": 2}}, (), id="two keys of a dict"
         ),
         pytest.param(
-            [lambda c: c.operate("d", lambda d: {**d, "y": 2})],
+            [lambda c: c.apply("d", lambda d: {**d, "y": 2})],
             {"d": {"z": 9}},
             {"d": {"z": 9, "y": 2}},
             (),
@@ -312,7 +312,7 @@ def nested_append(changes: Changes) -> None:
             id="cleared, then set",
         ),
         pytest.param(
-            [lambda c: c.clear(), lambda c: c.operate("n", plus(1))],
+            [lambda c: c.clear(), lambda c: c.apply("n", plus(1))],
             {"n": 9},
             {"n": 1},
             ("n",),
@@ -326,7 +326,7 @@ def nested_append(changes: Changes) -> None:
             id="cleared, then appended",
         ),
         pytest.param(
-            [lambda c: c.operate("n", plus(1)), lambda c: c.clear()], {"n": 9}, {}, ("n",), id="counted, then cleared"
+            [lambda c: c.apply("n", plus(1)), lambda c: c.clear()], {"n": 9}, {}, ("n",), id="counted, then cleared"
         ),
         pytest.param(
             [lambda c: [c.remove(key) for key in list(c.data)], lambda c: c.clear()],
@@ -370,8 +370,8 @@ def test_a_function_that_works_in_place_is_exact_too() -> None:
         return table
 
     changes = loaded(d={})
-    changes.operate("d", add)
-    changes.operate("d", add)
+    changes.apply("d", add)
+    changes.apply("d", add)
 
     assert changes.merge_into({"d": {"z": 3}}).data == {"d": {"z": 3, "x": 2}}
     assert changes.merge_into({"d": {"x": 5}}).data == {"d": {"x": 7}}
@@ -381,7 +381,7 @@ def test_a_function_that_works_in_place_is_exact_too() -> None:
 def test_a_function_that_works_in_place_hides_no_nested_change() -> None:
     """Both are kept, and what others added to the dict as well."""
     changes = loaded(d={})
-    changes.operate("d", lambda table: table.update(x=1) or table)
+    changes.apply("d", lambda table: table.update(x=1) or table)
     changes.read("d")["y"] = 2
 
     assert changes.merge_into({"d": {"z": 3}}).data == {"d": {"x": 1, "y": 2, "z": 3}}
@@ -397,7 +397,7 @@ def test_what_a_function_returns_is_not_changed_by_running_it_again() -> None:
         return value
 
     changes = loaded()
-    changes.operate("l", add)
+    changes.apply("l", add)
     changes.merge_into({"l": [9]})
 
     assert changes.data == {"l": [1]}
@@ -406,7 +406,7 @@ def test_what_a_function_returns_is_not_changed_by_running_it_again() -> None:
 def test_what_a_function_raises_on_the_newer_value_is_passed_on() -> None:
     """Only the application can know what to do about it; nothing is stored."""
     changes = loaded(n=1)
-    changes.operate("n", lambda value: 10 // value)
+    changes.apply("n", lambda value: 10 // value)
 
     with pytest.raises(ZeroDivisionError):
         changes.merge_into({"n": 0})
@@ -416,7 +416,7 @@ def test_a_function_never_meets_a_value_that_nobody_stored() -> None:
     """It ran after a nested change, so it is not run on the value before that: mine wins."""
     changes = loaded(l=[])
     changes.read("l").append("x")
-    changes.operate("l", lambda value: [value[0], "y"])
+    changes.apply("l", lambda value: [value[0], "y"])
 
     merged = changes.merge_into({"l": ["z"]})
 
@@ -428,7 +428,7 @@ def test_a_function_that_is_not_pure_is_a_plain_change() -> None:
     """What it makes is different each time, so its first outcome counts, and a conflict is told."""
     ticks = iter(range(100))
     changes = loaded(l=[])
-    changes.operate("l", lambda value: [next(ticks)])
+    changes.apply("l", lambda value: [next(ticks)])
 
     merged = changes.merge_into({"l": ["theirs"]})
 
@@ -444,8 +444,8 @@ def test_a_function_that_is_not_pure_is_a_plain_change() -> None:
     [
         pytest.param(None, None, {"n": 9}, {"n": 9}, id="nothing more"),
         pytest.param(
-            lambda c: c.operate("n", plus(1)),
-            lambda c: c.operate("n", plus(1)),
+            lambda c: c.apply("n", plus(1)),
+            lambda c: c.apply("n", plus(1)),
             {"n": 5},
             {"n": 6},
             id="counts once more, not twice",
@@ -467,7 +467,7 @@ def test_a_function_that_is_not_pure_is_a_plain_change() -> None:
         pytest.param(lambda c: c.clear(), lambda c: c.assign("m", 2), {"x": 1}, {"x": 1, "m": 2}, id="clears once"),
         pytest.param(
             lambda c: c.clear(),
-            lambda c: c.operate("n", plus(1)),
+            lambda c: c.apply("n", plus(1)),
             {"n": 10},
             {"n": 11},
             id="a counter after clear() counts again",
@@ -481,7 +481,7 @@ def test_a_function_that_is_not_pure_is_a_plain_change() -> None:
         ),
         pytest.param(
             lambda c: c.assign("n", 2),
-            lambda c: c.operate("n", plus(1)),
+            lambda c: c.apply("n", plus(1)),
             {"n": 9},
             {"n": 10},
             id="set and saved, then counted",
@@ -499,7 +499,7 @@ def test_after_a_save_only_what_is_new_is_done_again(
     changes = loaded(n=1, l=[1])
     if first is not None:
         first(changes)
-    changes.settle(changes.encode())
+    changes.mark_stored(changes.encode())
     assert not changes.is_dirty
     if second is not None:
         second(changes)
@@ -519,14 +519,14 @@ def test_counters_and_lists_are_exact(
     """Whatever two requests count and append, and whenever one of them saves, nothing is lost and nothing twice."""
     one, other = loaded(a=1, la=[0]), loaded(a=1, la=[0])
     for key, by in theirs:
-        other.operate(key, plus(by))
+        other.apply(key, plus(by))
         other.append(f"l{key}", by)
     stored = other.merge_into(CODEC.decode(loaded(a=1, la=[0]).encode()) or {}).data
     for number, (key, by) in enumerate(mine):
         if number == saved_after:
             stored = one.merge_into(stored).data
-            one.settle(one.encode())
-        one.operate(key, plus(by))
+            one.mark_stored(one.encode())
+        one.apply(key, plus(by))
         one.append(f"l{key}", by)
 
     data = one.merge_into(stored).data

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.values import session_data, shape, values
 
-from wsgi_session._session.merge import merge, same
+from wsgi_session._session.merge import is_same, merge
 from wsgi_session._session.path import ABSENT
 
 
@@ -137,8 +137,8 @@ def test_no_side_is_changed_nor_shares_its_dicts_with_the_outcome(
 @given(value=values, other=values)
 def test_same_tells_apart_what_is_stored_apart(value: Any, other: Any) -> None:
     """Two values are the same if the store could not tell them from each other."""
-    assert same(value, copy.deepcopy(value))
-    assert same(value, other) == (unordered(value) == unordered(other))
+    assert is_same(value, copy.deepcopy(value))
+    assert is_same(value, other) == (unordered(value) == unordered(other))
 
 
 # --- examples --------------------------------------------------------------------------------------------------------
@@ -319,12 +319,12 @@ def test_clear_removes_what_was_committed_before(
 )
 def test_same_looks_at_types_and_digits(left: Any, right: Any) -> None:
     """What Python calls equal may still be a change that has to be stored."""
-    assert not same(left, right)
-    assert not same(right, left)
-    assert same(left, left)
+    assert not is_same(left, right)
+    assert not is_same(right, left)
+    assert is_same(left, left)
 
 
 def test_same_ignores_the_order_of_a_dict() -> None:
     """Another order alone is no conflict."""
-    assert same({"a": 1, "b": 2}, {"b": 2, "a": 1})
-    assert not same(math.pi, math.e)
+    assert is_same({"a": 1, "b": 2}, {"b": 2, "a": 1})
+    assert not is_same(math.pi, math.e)

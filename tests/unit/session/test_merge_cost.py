@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsgi_session import JSONCodec
-from wsgi_session._session.merge import merge, same
+from wsgi_session._session.merge import is_same, merge
 
 DEEPEST = 31
 LARGEST_BYTES = 1024 * 1024
@@ -171,7 +171,7 @@ def test_depth_costs_no_more_than_width(value: Any) -> None:
     assert merge(base, mine, theirs).data == {**theirs, "a": 1}
     assert calls_of(lambda: merge(base, mine, theirs)) <= CALLS_PER_PART * parts_of([base, mine, theirs])
     assert peak_of(lambda: merge(base, mine, theirs)) < 100_000
-    assert same(value, copy.deepcopy(value))
+    assert is_same(value, copy.deepcopy(value))
 
 
 def test_the_deepest_values_that_a_session_carries_are_merged() -> None:

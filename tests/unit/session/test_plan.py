@@ -12,7 +12,7 @@ class Facts(NamedTuple):
     """All facts of ``wsgi_session.plan.Facts``, known beforehand."""
 
     exists: bool
-    is_ended: bool
+    is_destroyed: bool
     is_dirty: bool
     has_content: bool
     is_rotation_due: bool
@@ -20,7 +20,7 @@ class Facts(NamedTuple):
     is_touch_due: bool
     is_stale: bool
     is_failed: bool
-    can_tell: bool
+    can_set_cookie: bool
     is_refresh_due: bool
     pending_cookie: CookieAction
 
@@ -39,36 +39,36 @@ BEGINNINGS = {StoreAction.CREATE, StoreAction.ROTATE, StoreAction.REPLACE}
 
 
 def can_begin(facts: Facts) -> bool:
-    return facts.can_tell and not facts.is_failed
+    return facts.can_set_cookie and not facts.is_failed
 
 
 def is_cookie_due(facts: Facts) -> bool:
-    return facts.can_tell and (facts.is_stale or facts.pending_cookie is CookieAction.SEND)
+    return facts.can_set_cookie and (facts.is_stale or facts.pending_cookie is CookieAction.SEND)
 
 
 def is_hopeless(facts: Facts) -> bool:
     """Whether something is under a new id, or waits for one, that no browser will learn of."""
     is_waiting = facts.is_rotation_due and facts.is_dirty and not facts.is_failed
-    return facts.exists and not facts.is_ended and not facts.can_tell and (facts.is_unsent or is_waiting)
+    return facts.exists and not facts.is_destroyed and not facts.can_set_cookie and (facts.is_unsent or is_waiting)
 
 
 # --- the rules: each says which facts it speaks of, and what the plan must then be -----------------------------------
 
 
 def logout_is_always_done(facts: Facts, plan: Plan) -> bool | None:
-    if facts.is_ended:
+    if facts.is_destroyed:
         return plan.action in (StoreAction.DELETE, StoreAction.REPLACE)
     return plan.action not in (StoreAction.DELETE, StoreAction.REPLACE)
 
 
 def a_session_begun_after_logout_replaces_the_old_one(facts: Facts, plan: Plan) -> bool | None:
-    if facts.is_ended:
+    if facts.is_destroyed:
         return (plan.action is StoreAction.REPLACE) == (facts.has_content and can_begin(facts))
     return None
 
 
 def nothing_is_created_until_something_is_stored(facts: Facts, plan: Plan) -> bool | None:
-    if not facts.exists and not facts.is_ended:
+    if not facts.exists and not facts.is_destroyed:
         wanted = facts.has_content and can_begin(facts)
         return plan.action is (StoreAction.CREATE if wanted else StoreAction.NOTHING)
     return plan.action is not StoreAction.CREATE
@@ -85,7 +85,7 @@ def a_failed_request_changes_no_data_and_gets_no_new_id(facts: Facts, plan: Plan
 
 
 def a_rotation_is_done_where_it_can_be_told(facts: Facts, plan: Plan) -> bool | None:
-    if facts.exists and not facts.is_ended:
+    if facts.exists and not facts.is_destroyed:
         return (plan.action is StoreAction.ROTATE) == (facts.is_rotation_due and can_begin(facts))
     return plan.action is not StoreAction.ROTATE
 
@@ -103,7 +103,7 @@ def nothing_is_stored_under_an_id_that_is_to_change(facts: Facts, plan: Plan) ->
 def changed_data_is_stored(facts: Facts, plan: Plan) -> bool | None:
     if is_hopeless(facts):
         return plan.action is not StoreAction.UPDATE
-    if facts.exists and not facts.is_ended and facts.is_dirty and not facts.is_failed:
+    if facts.exists and not facts.is_destroyed and facts.is_dirty and not facts.is_failed:
         return plan.action in (StoreAction.UPDATE, StoreAction.ROTATE)
     return plan.action is not StoreAction.UPDATE
 
@@ -115,7 +115,7 @@ def reading_moves_the_idle_limit_when_it_is_due(facts: Facts, plan: Plan) -> boo
 
 
 def nothing_is_told_after_the_head(facts: Facts, plan: Plan) -> bool | None:
-    return None if facts.can_tell else plan.cookie_action is CookieAction.NOTHING
+    return None if facts.can_set_cookie else plan.cookie_action is CookieAction.NOTHING
 
 
 def a_cookie_is_sent_only_for_what_the_store_just_confirmed(facts: Facts, plan: Plan) -> bool | None:
@@ -128,26 +128,27 @@ def a_cookie_is_erased_only_after_logout(facts: Facts, plan: Plan) -> bool | Non
     if plan.cookie_action is CookieAction.ERASE:
         is_owed = facts.pending_cookie is CookieAction.ERASE and not facts.exists
         return plan.action is StoreAction.DELETE or (plan.action is StoreAction.NOTHING and is_owed)
-    return plan.action is not StoreAction.DELETE or not facts.can_tell
+    return plan.action is not StoreAction.DELETE or not facts.can_set_cookie
 
 
 def a_rolling_cookie_follows_what_is_written(facts: Facts, plan: Plan) -> bool | None:
-    if plan.action in (StoreAction.UPDATE, StoreAction.TOUCH) and facts.can_tell:
+    if plan.action in (StoreAction.UPDATE, StoreAction.TOUCH) and facts.can_set_cookie:
         return (plan.cookie_action is CookieAction.SEND) == (facts.is_refresh_due or is_cookie_due(facts))
     return None
 
 
 def what_save_left_to_tell_is_told(facts: Facts, plan: Plan) -> bool | None:
-    if facts.pending_cookie is CookieAction.SEND and facts.can_tell and facts.exists and not facts.is_ended:
+    if facts.pending_cookie is CookieAction.SEND and facts.can_set_cookie and facts.exists and not facts.is_destroyed:
         return plan.cookie_action is CookieAction.SEND
-    if facts.can_tell and not facts.exists and not facts.is_ended:
+    if facts.can_set_cookie and not facts.exists and not facts.is_destroyed:
         return plan.cookie_action is facts.pending_cookie or plan.action in BEGINNINGS
     return None
 
 
 def where_nothing_is_due_nothing_is_done(facts: Facts, plan: Plan) -> bool | None:
     is_quiet = (
-        facts._replace(exists=False, has_content=False, is_failed=False, can_tell=False, is_refresh_due=False) == NONE
+        facts._replace(exists=False, has_content=False, is_failed=False, can_set_cookie=False, is_refresh_due=False)
+        == NONE
     )
     if is_quiet and facts.exists:
         return plan == Plan(StoreAction.NOTHING, CookieAction.NOTHING)
@@ -195,8 +196,8 @@ def test_the_rules_leave_nothing_open() -> None:
         assert allowed == [make_plan(facts)], facts
 
 
-NEW = {"can_tell": True, "is_refresh_due": True}
-OLD = {"exists": True, "can_tell": True, "is_refresh_due": True}
+NEW = {"can_set_cookie": True, "is_refresh_due": True}
+OLD = {"exists": True, "can_set_cookie": True, "is_refresh_due": True}
 LATE = {"exists": True, "is_refresh_due": True}
 
 
@@ -241,17 +242,19 @@ LATE = {"exists": True, "is_refresh_due": True}
             "send",
             id="login and save(), 5xx",
         ),
-        pytest.param({**NEW, "is_ended": True}, "delete", "erase", id="logout"),
-        pytest.param({**NEW, "is_ended": True, "is_failed": True}, "delete", "erase", id="logout, 5xx"),
-        pytest.param({"is_ended": True}, "delete", "nothing", id="logout in a stream"),
-        pytest.param({**NEW, "is_ended": True, "has_content": True}, "replace", "send", id="logout, then written"),
+        pytest.param({**NEW, "is_destroyed": True}, "delete", "erase", id="logout"),
+        pytest.param({**NEW, "is_destroyed": True, "is_failed": True}, "delete", "erase", id="logout, 5xx"),
+        pytest.param({"is_destroyed": True}, "delete", "nothing", id="logout in a stream"),
+        pytest.param({**NEW, "is_destroyed": True, "has_content": True}, "replace", "send", id="logout, then written"),
         pytest.param(
-            {**NEW, "is_ended": True, "has_content": True, "is_failed": True},
+            {**NEW, "is_destroyed": True, "has_content": True, "is_failed": True},
             "delete",
             "erase",
             id="logout, then written, 5xx",
         ),
-        pytest.param({"is_ended": True, "has_content": True}, "delete", "nothing", id="logout, then written, too late"),
+        pytest.param(
+            {"is_destroyed": True, "has_content": True}, "delete", "nothing", id="logout, then written, too late"
+        ),
         pytest.param(
             {**OLD, "pending_cookie": CookieAction.SEND}, "touch", "send", id="created by save(), now the head"
         ),

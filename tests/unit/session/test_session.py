@@ -451,7 +451,7 @@ def test_nothing_is_saved_after_the_end(site: Managed) -> None:
     cookie = site.begin(a=1)
     session = site.open(cookie)
     session["b"] = 2
-    site.commit(session, status=None, can_tell=False, is_over=True)
+    site.commit(session, status=None, can_set_cookie=False, is_final=True)
 
     with pytest.raises(HeadersSent, match=r"save\(\)"):
         session.save()
@@ -534,7 +534,7 @@ def test_an_existing_session_can_be_changed_after_the_head(
 
     assert session.is_dirty
     site.spy.calls.clear()
-    site.commit(session, can_tell=False)
+    site.commit(session, can_set_cookie=False)
     assert site.spy.calls == ["update"]
 
 
@@ -604,7 +604,7 @@ def test_destroy_after_the_head_still_ends_it(site: Managed, session: Session) -
     site.send_head(session)
     session.destroy()
 
-    site.commit(session, can_tell=False)
+    site.commit(session, can_set_cookie=False)
 
     assert site.records() == {}
 

@@ -146,19 +146,19 @@ def test_a_wrong_option_fails_at_start_up(options: dict[str, Any], text: str) ->
 
 
 @pytest.mark.parametrize(
-    ("environ_key", "house_key"),
+    ("environ_key", "namespaced_key"),
     [
         pytest.param("session", "wsgi_session.session", id="plain"),
         pytest.param("cookie_names", "wsgi_session.cookie_names", id="any other name"),
         pytest.param("app.session", "app.session", id="dotted"),
     ],
 )
-def test_the_session_stands_in_environ(environ_key: str, house_key: str) -> None:
+def test_the_session_stands_in_environ(environ_key: str, namespaced_key: str) -> None:
     """Under the key that was asked for and under the house's own, and ``get_session`` finds it."""
     seen: list[Any] = []
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        seen.extend([environ[environ_key], environ[house_key], get_session(environ, environ_key)])
+        seen.extend([environ[environ_key], environ[namespaced_key], get_session(environ, environ_key)])
         start_response("200 OK", [])
         return []
 
