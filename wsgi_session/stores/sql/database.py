@@ -131,11 +131,11 @@ class Database:
     def _lend(self, work: Callable[[sa.Connection], Result]) -> Result:
         """Return what *work* returns for a connection; what the driver raises leaves as ``StoreUnavailable``."""
         pool = self._pool()
-        is_lent = is_sent = had_rested = False
-        lent_at = 0.0
+        lent_at: float | None = None
+        is_sent = had_rested = False
         try:
             with self._engine.connect() as connection:
-                is_lent, lent_at = True, time.monotonic()
+                lent_at = time.monotonic()
                 try:
                     had_rested = pass_over_dead(connection, is_own=self._is_own)
                     with self._on_loan(connection):
@@ -162,13 +162,8 @@ class Database:
         except Exception as error:
             if not _is_harmless(error):
                 self._is_ready = False  # somebody may have removed the table
-            if is_lent and self._is_cut_off(error):
-                is_first = pool is self._engine.pool
-                if is_first:
-                    self._drop_idle()  # the others were cut off together with it
-                is_cut_too = not is_first and time.monotonic() - lent_at < _SILENCE_S
-                if had_rested or is_cut_too:
-                    raise self._rested_dead(is_sent and not is_moved(error)) from error
+            if lent_at is not None and self._is_cut_off(error) and (self._is_cut_together(pool, lent_at) or had_rested):
+                raise self._rested_dead(is_sent and not is_moved(error)) from error
             raise self._failure(error) from error
         finally:
             if pool is not self._engine.pool and not self._is_torn:
@@ -224,6 +219,13 @@ class Database:
             return error.connection_invalidated or is_moved(error)
         # SQLAlchemy does not wrap what goes wrong before a statement, as the change to autocommit.
         return isinstance(error, self._engine.dialect.loaded_dbapi.Error)
+
+    def _is_cut_together(self, pool: sa.Pool, lent_at: float) -> bool:
+        """Return whether a connection of *pool* was cut off with another one; if it is the first, drop the others."""
+        if pool is self._engine.pool:
+            self._drop_idle()
+            return False
+        return time.monotonic() - lent_at < _SILENCE_S
 
     def _rested_dead(self, is_sent: bool) -> _RestedDead:
         dead = _RestedDead(f"{self.server} failed: a connection that had been idle was cut off")

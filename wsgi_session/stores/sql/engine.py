@@ -129,6 +129,12 @@ def _new_engine(url: "sa.URL", timeout: float) -> "sa.Engine":
     except ModuleNotFoundError as error:
         raise _missing(f"the module {error.name!r}", _EXTRAS.get(backend, "sql")) from None
     _refuse_unknown_options(engine)
+    _adapt(engine, timeout)
+    return engine
+
+
+def _adapt(engine: "sa.Engine", timeout: float) -> None:
+    """Make up for what a driver or SQLite does by itself."""
     if engine.dialect.driver == "psycopg":
         from .psycopg import adapt
 
@@ -137,12 +143,11 @@ def _new_engine(url: "sa.URL", timeout: float) -> "sa.Engine":
         from .rested import keep_alive
 
         keep_alive(engine)
-    if backend == "sqlite":
+    if engine.dialect.name == "sqlite":
         from .sqlite import make_private, write_ahead
 
         make_private(engine)
         write_ahead(engine, timeout)
-    return engine
 
 
 def _refuse_unknown_options(engine: "sa.Engine") -> None:
