@@ -23,7 +23,7 @@ FLOORS = {
     "_http": "cookie headers token / secret",
     "_values": "codec value / to_json / from_json plain_json / limits moment",
     "stores": "url / memcached memory redis sql sqlite / _parts / contract / record",
-    "stores/_parts": "breaker / fork option packed per_process permissions reasons reporting resting sqlite_file",
+    "stores/_parts": "breaker / fork option packed per_process permissions reasons reporting resting sqlite_file table",
     "stores/memcached": "store / server / replies",
     "stores/redis": "store / address scan / keyspace / topology / node / connections watch / driver replies scripts",
     "stores/sql": "store / database schema / engine row statement / cause command psycopg rested sqlite",

@@ -14,6 +14,7 @@ import struct
 from math import isfinite, isinf, isnan, nan
 from typing import Final
 
+from ..._values.limits import MAX_DATA_BYTES
 from ...errors import StoreUnavailable
 from ..record import Record
 
@@ -43,7 +44,6 @@ _LIMITS_AT: Final = 12
 _ABSENT: Final = -1
 
 # A planted giant is noticed, but never read.
-_MAX_DATA_BYTES: Final = 64 * 1024
 MAX_VALUE_BYTES: Final = 1024 * 1024
 
 # What it takes to judge a value: up to and with the limits.
@@ -88,7 +88,7 @@ def unpacked(key: str, value: bytes, *, version: object = None) -> Record | None
     data_at = size - data_bytes
     is_ours = (
         owner == key[:8].encode()
-        and 0 <= data_bytes <= _MAX_DATA_BYTES
+        and 0 <= data_bytes <= MAX_DATA_BYTES
         and user_bytes >= _ABSENT
         and label_bytes >= _ABSENT
         and data_at == _HEAD.size + max(user_bytes, 0) + max(label_bytes, 0)

@@ -85,7 +85,7 @@ def _later(column: Any) -> Any:
 
 
 def _bounded(data: Any, dialect: str) -> Any:
-    # A planted giant of more than 64 KiB is noticed, but never read. (Not every database calls it length().)
+    # A planted giant is noticed, but never read. (Not every database calls it length().)
     is_known = dialect in ("postgresql", "mysql", "mariadb", "sqlite")
     return sa.case((sa.func.length(data) <= MAX_DATA_BYTES, data)) if is_known else data
 

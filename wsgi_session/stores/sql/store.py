@@ -11,6 +11,7 @@ from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher, StoreFailed
 from .._parts.option import DEFAULT_TIMEOUT_S, checked_timeout
 from .._parts.reporting import StoreDispatcher
+from .._parts.table import PAGE_ROWS, SWEEP_BATCH, SWEEP_EVERY
 from ..contract import EXPIRY_GRACE_S, live_record
 from ..record import Record
 from .engine import dialect_of, require_sqlalchemy, url_of
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["SQLStore", "ddl", "make_sql_store"]
 
 DEFAULT_TABLE: Final = "wsgi_sessions"
-
-_PAGE: Final = 500
-
-# A create removes at most _SWEEP_BATCH expired rows, and only every _SWEEP_EVERY-th does: more than are created.
-_SWEEP_EVERY: Final = 16
-_SWEEP_BATCH: Final = 64
 
 # How much of a time-out a create may take that sweeps afterwards: a sweep may take a whole one, too.
 _QUICK: Final = 0.1
@@ -78,7 +73,7 @@ class SQLStore:
         schema = Schema(table)
         database = Database(engine_or_url, timeout_s, partial(schema.prepare, create=create))
         self._database = database
-        self._statements = Statements(schema.sessions, database.dialect, _PAGE, database.compiled)
+        self._statements = Statements(schema.sessions, database.dialect, PAGE_ROWS, database.compiled)
         self.events: Dispatcher = StoreDispatcher(clock=clock)
         self._table = table
         self._clock = clock_of(clock)
@@ -100,7 +95,7 @@ class SQLStore:
         started = time.monotonic()
         is_created = self._database.insert(self._statements.insert, self._statements.exists, key, values_of(record))
         self._creates += 1
-        if self._creates % _SWEEP_EVERY == 0:
+        if self._creates % SWEEP_EVERY == 0:
             if time.monotonic() - started < self._patience_s:
                 self._sweep_in_passing()
             else:  # whoever was in the way may be again, and one time-out is enough: at the next create
@@ -128,7 +123,7 @@ class SQLStore:
         """Remove at most *limit* rows that expired more than five minutes ago; return how many."""
         until, removed = self._clock() - EXPIRY_GRACE_S, 0
         while removed < limit:
-            batch = min(limit - removed, _PAGE)
+            batch = min(limit - removed, PAGE_ROWS)
             swept = self._sweep(until, batch)
             removed += swept
             if swept < batch:
@@ -143,7 +138,7 @@ class SQLStore:
         while not is_last:
             page = self._all(self._statements.scan, cursor=cursor)
             yield from self._live(page)
-            cursor, is_last = page[-1].id if page else 0, len(page) < _PAGE
+            cursor, is_last = page[-1].id if page else 0, len(page) < PAGE_ROWS
 
     def scan_user(self, user_id: str) -> Iterator[tuple[str, Record]]:
         """Yield the key and record of every live session of *user_id*."""
@@ -178,7 +173,7 @@ class SQLStore:
     def _sweep_in_passing(self) -> None:
         """Remove some expired rows, at no risk for the request that happens to be here: its record is stored."""
         try:
-            self.sweep(_SWEEP_BATCH)
+            self.sweep(SWEEP_BATCH)
         except StoreUnavailable as error:
             self.events.emit(StoreFailed, operation="sweep", error=str(error))
 

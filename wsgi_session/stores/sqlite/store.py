@@ -8,30 +8,27 @@ from typing import Any, Final
 
 from ..._common.clock import clock_of
 from ..._common.options import checks_options
+from ..._values.limits import MAX_DATA_BYTES
 from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher, StoreFailed
 from .._parts.option import DEFAULT_TIMEOUT_S, checked_timeout
 from .._parts.reporting import StoreDispatcher
+from .._parts.table import PAGE_ROWS, SWEEP_BATCH, SWEEP_EVERY
 from ..contract import EXPIRY_GRACE_S, live_record
 from ..record import Record
 from .file import DatabaseFile, Synchronous, is_busy
 
 __all__ = ["SQLiteStore"]
 
-_PAGE: Final = 500
 _KEY, _ROWID = 8, 9
-
-# A create removes at most _SWEEP_BATCH expired rows, and only every _SWEEP_EVERY-th does: more than are created.
-_SWEEP_EVERY: Final = 16
-_SWEEP_BATCH: Final = 64
 
 # Whether the sweep at hand is a create's: that one has waited already.
 _is_in_passing: Final[ContextVar[bool]] = ContextVar("wsgi_session.sweep_in_passing", default=False)
 
-# A planted giant of more than 64 KiB is noticed, but never read.
+# A planted giant is noticed, but never read.
 _SELECT: Final = (
-    "SELECT CASE WHEN length(data) <= 65536 THEN data END, created_at, seen_at, expires_at, authenticated_at, user_id,"
-    " label, version, key, rowid FROM wsgi_sessions "
+    f"SELECT CASE WHEN length(data) <= {MAX_DATA_BYTES} THEN data END, created_at, seen_at, expires_at,"
+    " authenticated_at, user_id, label, version, key, rowid FROM wsgi_sessions "
 )
 _SELECT_ONE: Final = _SELECT + "WHERE key = ?"
 
@@ -90,7 +87,7 @@ class SQLiteStore:
             (key, *_values(record)),
         )
         self._creates += 1
-        if self._creates % _SWEEP_EVERY == 0:
+        if self._creates % SWEEP_EVERY == 0:
             self._sweep_in_passing()
         return is_created > 0
 
@@ -145,7 +142,7 @@ class SQLiteStore:
         # A new row's rowid is higher than every other, so a session that rotates meanwhile moves ahead of the cursor
         # and is met again. A page at a time: nothing is held open while the caller works.
         cursor = 0
-        while page := self._all(_SELECT + "WHERE rowid > ? ORDER BY rowid LIMIT ?", (cursor, _PAGE)):
+        while page := self._all(_SELECT + "WHERE rowid > ? ORDER BY rowid LIMIT ?", (cursor, PAGE_ROWS)):
             now = self._clock()
             for row in page:
                 record = _record(row)
@@ -178,7 +175,7 @@ class SQLiteStore:
         """Remove some expired rows, at no risk for the request that happens to be here: its record is stored."""
         token = _is_in_passing.set(True)
         try:
-            self.sweep(_SWEEP_BATCH)
+            self.sweep(SWEEP_BATCH)
         except StoreUnavailable as error:
             if is_busy(error.__cause__):
                 self._creates -= 1  # somebody else writes just now: at the next create
