@@ -11,19 +11,23 @@ credentials in the text. Third-party stores prove all of it with :class:`wsgi_se
 """
 
 from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from ..events import CookieRejected, Dispatcher, SessionExpired
 from .record import Record
 
 __all__ = [
     "EXPIRY_GRACE_S",
+    "KEY_LENGTH",
     "Store",
     "SupportsScan",
     "SupportsSweep",
     "SupportsUserIndex",
     "live_record",
 ]
+
+KEY_LENGTH: Final = 64
+"""How many characters a key has, all of them hexadecimal digits."""
 
 EXPIRY_GRACE_S = 300.0
 """Only rows that expired longer ago than this are removed: the clocks of two hosts differ. In seconds."""

@@ -12,14 +12,16 @@ from .._parts.breaker import Breaker
 from .._parts.option import is_port
 from .._parts.per_process import PerProcess
 from .._parts.resting import COLD_AFTER_S, Resting, keep_alive_options
+from ..contract import KEY_LENGTH
 from .replies import reason_of
 
-__all__ = ["PREFIX", "Server", "import_driver", "options_of"]
+__all__ = ["MAX_PREFIX", "PREFIX", "Server", "import_driver", "options_of"]
 
 _DEFAULT_PORT: Final = 11211
 
-# Memcached takes 250 bytes without spaces and control characters as a key. Ours are 64 characters.
-PREFIX: Final = re.compile(r"[!-~]{0,186}")
+# Memcached takes 250 bytes without spaces and control characters as a key.
+MAX_PREFIX: Final = 250 - KEY_LENGTH
+PREFIX: Final = re.compile(rf"[!-~]{{0,{MAX_PREFIX}}}")
 
 _POOL_SIZE: Final = 16
 
@@ -190,8 +192,8 @@ def options_of(driver: Any, server: Any, timeout_s: float, prefix: str) -> dict[
         prefix = server.key_prefix.decode("latin-1") + prefix
         if not PREFIX.fullmatch(prefix):
             raise ConfigError(
-                "MemcachedStore.prefix and the key_prefix of the client must together be at most 186 printable ASCII "
-                f"characters without spaces; got {prefix!r}."
+                "MemcachedStore.prefix and the key_prefix of the client must together be at most "
+                f"{MAX_PREFIX} printable ASCII characters without spaces; got {prefix!r}."
             )
     else:
         address, socket_module, tls_context = _address(server), socket, None

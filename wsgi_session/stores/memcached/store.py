@@ -21,7 +21,7 @@ from .._parts.packed import LIMITS, limits_in, packed, unpacked
 from .._parts.reporting import StoreDispatcher
 from ..contract import EXPIRY_GRACE_S, live_record
 from ..record import Record
-from .server import PREFIX, Server, import_driver, options_of
+from .server import MAX_PREFIX, PREFIX, Server, import_driver, options_of
 
 __all__ = ["MemcachedStore", "make_memcached_store"]
 
@@ -76,7 +76,7 @@ class MemcachedStore:
         timeout_s = checked_timeout("MemcachedStore", timeout)
         if not isinstance(prefix, str) or not PREFIX.fullmatch(prefix):
             raise ConfigError(
-                "MemcachedStore.prefix must be at most 186 printable ASCII characters without spaces, "
+                f"MemcachedStore.prefix must be at most {MAX_PREFIX} printable ASCII characters without spaces, "
                 f"such as {_DEFAULT_PREFIX!r}; got {prefix!r}."
             )
         driver = import_driver()

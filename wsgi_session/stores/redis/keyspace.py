@@ -8,6 +8,7 @@ from typing import Any, Final
 from ...errors import StoreUnavailable
 from ...events import logger
 from .._parts.per_process import PerProcess
+from ..contract import KEY_LENGTH
 from .node import Node
 from .replies import reason_of
 from .scripts import Script
@@ -18,7 +19,7 @@ __all__ = ["Keyspace", "MakeCommands"]
 MakeCommands = Callable[[bytes], list[tuple[Any, ...]]]
 """Returns the commands about a name, the first of which reads it."""
 
-_KEY: Final = re.compile(rb"[0-9a-f]{64}")
+_KEY: Final = re.compile(rb"[0-9a-f]{%d}" % KEY_LENGTH)
 
 
 class Keyspace:

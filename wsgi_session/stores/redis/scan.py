@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from ...errors import StoreUnavailable
 from ...events import logger
+from ..contract import KEY_LENGTH
 from .keyspace import Keyspace, MakeCommands
 from .node import Node
 from .watch import Watch
@@ -58,7 +59,7 @@ def pages(keyspace: Keyspace, nodes: list[Node]) -> Iterator[tuple[Node, list[by
     for node in nodes:
         cursor = b"0"
         while True:
-            command = ("SCAN", cursor, "MATCH", keyspace.prefix + b"?" * 64, "COUNT", _PAGE)
+            command = ("SCAN", cursor, "MATCH", keyspace.prefix + b"?" * KEY_LENGTH, "COUNT", _PAGE)
             cursor, names = keyspace.call(lambda _: node.ask(*command))  # noqa: B023  called at once
             yield node, keyspace.own(names)
             if cursor == b"0":

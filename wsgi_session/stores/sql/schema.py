@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from ...errors import ConfigError, StoreUnavailable
+from ..contract import KEY_LENGTH
 from .engine import server_of
 
 __all__ = ["Schema"]
@@ -24,7 +25,7 @@ _MAX_NAME: Final = 63  # PostgreSQL's limit
 
 _BINARY: Final[dict[str, Any]] = {"charset": "utf8mb4", "collation": "utf8mb4_bin"}
 _INNODB: Final[dict[str, Any]] = {"mysql_engine": "InnoDB", "mariadb_engine": "InnoDB"}
-_HEXADECIMAL: Final = sa.String(64).with_variant(mysql.VARCHAR(64, **_BINARY), "mysql", "mariadb")
+_HEXADECIMAL: Final = sa.String(KEY_LENGTH).with_variant(mysql.VARCHAR(KEY_LENGTH, **_BINARY), "mysql", "mariadb")
 _TEXT: Final = (
     sa.Unicode(255)
     .with_variant(sa.Text(), "postgresql", "sqlite")
