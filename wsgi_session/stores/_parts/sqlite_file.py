@@ -9,7 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["WatchedFile", "make_file"]
+__all__ = ["BUSY_PAUSE_S", "WatchedFile", "make_file"]
+
+BUSY_PAUSE_S: Final = 0.01
+"""After how long a file is opened again: SQLite does not always wait for others that open it at the same moment."""
 
 # How long a process may go on with a file that was removed. In seconds.
 _CHECK_EVERY_S: Final = 1.0

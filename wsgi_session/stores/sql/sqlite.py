@@ -12,7 +12,7 @@ import sqlalchemy as sa
 import sqlalchemy.event
 
 from .._parts.permissions import denied
-from .._parts.sqlite_file import WatchedFile, make_file
+from .._parts.sqlite_file import BUSY_PAUSE_S, WatchedFile, make_file
 
 __all__ = ["denied_file", "is_moved", "make_private", "watched_file", "write_ahead"]
 
@@ -73,6 +73,6 @@ def write_ahead(engine: sa.Engine, timeout: float) -> None:
                 if not is_busy or time.monotonic() >= deadline:
                     connection.close()
                     raise
-                time.sleep(0.01)  # SQLite does not always wait for others that open the file at this moment
+                time.sleep(BUSY_PAUSE_S)
             else:
                 return

@@ -13,7 +13,7 @@ from ...errors import ConfigError, StoreUnavailable
 from .._parts.fork import gate
 from .._parts.per_process import PerProcess, inherited
 from .._parts.permissions import denied, is_allowed
-from .._parts.sqlite_file import WatchedFile
+from .._parts.sqlite_file import BUSY_PAUSE_S, WatchedFile
 
 __all__ = ["DatabaseFile", "Synchronous", "is_busy"]
 
@@ -157,7 +157,7 @@ class DatabaseFile:
             except BaseException as error:
                 connection.close()
                 if is_busy(error) and time.monotonic() < deadline:
-                    time.sleep(0.01)
+                    time.sleep(BUSY_PAUSE_S)
                     continue
                 raise
             connection.execute(f"PRAGMA busy_timeout = {round(self.timeout_s * 1000)}")
