@@ -1,4 +1,39 @@
-"""One response: its headers are held back until the session is committed (PEP 3333)."""
+"""One response: its headers are held back until the session is committed (PEP 3333).
+
+Theory of operation
+-------------------
+
+The cookie depends on everything that the application does to its session before the first byte of the body. So the
+headers that the application passes to ``start_response()`` wait here until the store has the session. A response is in
+one of four states:
+
+- *new*: the application has not called ``start_response()``;
+- *held*: it has, and its status and headers wait;
+- *sent*: the session is committed, and the server has the headers with the cookie;
+- *closed*: the server called ``close()``, and the last commit is done.
+
+For a list, a file or an object that is no body, all of this happens when the application returns: the server gets that
+very object and calls nothing here. For any other body the server calls this object. Then this happens, in this order:
+
+===============================  =====================  =====================  =====================  ==============
+happening                        new                    held                   sent                   closed
+===============================  =====================  =====================  =====================  ==============
+start_response()                 nothing                raise                  raise                  raise
+start_response(exc_info)         nothing                nothing                send again             send again
+write()                          -                      commit, send, data     data                   data
+a chunk                          data                   commit, send, data     data                   -
+a chunk, the store is down       data                   close, send 503, data  data                   -
+the end                          commit, end            commit, send, end      commit, end            -
+the end, the store is down       close, send 503, data  close, send 503, data  close, raise           -
+the body raises                  close, raise           close, raise           close, raise           -
+the store fails the body         close, send 503, data  close, send 503, data  close, raise           -
+close()                          close, commit          close, commit          close, commit          nothing
+===============================  =====================  =====================  =====================  ==============
+
+*send* is the server's ``start_response()``. In *held* its headers carry the cookie, and *send again* carries the same
+one. A *commit* after the headers were sent stores what needs no cookie. An exception goes on to the server, unless the
+store failed before the headers were sent: then our 503 replaces the response.
+"""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -37,11 +72,9 @@ def _write_too_late(_data: bytes) -> None:
 
 
 class Response:
-    """One response: holds the head back until the application has done what the head depends on.
+    """One response, in one of the states above. Iterating over it iterates over the application's body.
 
-    The head leaves with the first chunk of the body (even an empty one), at its end, or with ``write()``; for a list,
-    a file or what is no body at all, when the application returns. Iterating over this object is iterating over the
-    application's body.
+    The headers are sent with the first chunk of the body (even an empty one), at its end, or with ``write()``.
     """
 
     def __init__(
@@ -62,9 +95,9 @@ class Response:
         self._exc_info: ExcInfo | None = None
         # None while the session is not used.
         self._outcome: Outcome | None = None
-        # Whether the commit is done on which the headers depend, and they are for the server to send.
+        # Whether the session was committed for the headers, so that the server may have them.
         self._is_sent = False
-        # What the server returned for them; until then, only a response that a 503 replaced can call it.
+        # What the server's start_response() returned; before that, only a response that a 503 replaced calls it.
         self._server_write: Callable[[bytes], object] = _write_too_late
         # Whether the server's start_response() accepted headers of the application.
         self._is_started = False
@@ -82,10 +115,10 @@ class Response:
                 return Sized(body, self._app_iter) if hasattr(self._app_iter, "__len__") else body
             self._finish()
         except StopIteration:
-            # The application took the connection over, for a WebSocket, and is done: so it tells gunicorn.
+            # The application took the connection over, for a WebSocket, and is done. This is how gunicorn learns it.
             self._end_taken_over()
             raise
-        except BaseException as error:  # noqa: BLE001  raised again, or answered for
+        except BaseException as error:  # noqa: BLE001  raised again, or answered with a 503
             return self._rescue(error)
         return self._app_iter
 
@@ -96,7 +129,7 @@ class Response:
             raise AssertionError("start_response() was called twice without exc_info (PEP 3333)")
         self._status, self._headers, self._exc_info = status, headers, exc_info
         if self._is_sent:
-            # Our commit stands, so its cookie goes with the new head too, unless the server says it is too late.
+            # What was committed is not undone, so the new headers carry its cookie too, unless the server refuses them.
             self._send_headers()
         return self._write
 
@@ -118,9 +151,9 @@ class Response:
             if not self._is_sent and self._status is not None:
                 self._commit_and_send()
             if chunk is None:
-                # Before the server tells the browser that this was all, so that its next request finds it.
+                # Before the server ends the response: the browser's next request must find it.
                 self._commit_late()
-        except BaseException as error:  # noqa: BLE001  raised again, or answered for
+        except BaseException as error:  # noqa: BLE001  raised again, or answered with a 503
             self._chunks = iter(self._rescue(error))
             chunk = next(self._chunks, None)
         if chunk is None:
@@ -128,7 +161,7 @@ class Response:
         return chunk
 
     def close(self) -> None:
-        """Close the application's body once, then save what was changed after the head left."""
+        """Close the application's body once, then save what changed after the headers were sent."""
         try:
             self._close_app()
         except BaseException:
@@ -137,17 +170,17 @@ class Response:
         finally:
             self._commit_late(is_final=True)
 
-    # --- the head ----------------------------------------------------------------------------------------------------
+    # --- the headers -------------------------------------------------------------------------------------------------
 
     def _finish(self) -> None:
-        """Commit for a body that is passed on as it is: nothing is heard of it again."""
+        """Commit for a body that is passed on as it is: the server will not call this object."""
         if self._is_sent or self._status is None:
             self._commit_late(is_final=True)
         else:
             self._commit_and_send(is_final=True)
 
     def _commit_and_send(self, *, is_final: bool = False) -> None:
-        """Commit, then let the head leave: the browser is told of nothing that the store does not have."""
+        """Commit, then send the headers: the browser learns of nothing that the store does not have."""
         if not self._transaction.pass_unused(is_final=is_final):
             status = _status_code(self._status)
             if status >= 500 and self._transaction.failure is not None:
@@ -159,13 +192,13 @@ class Response:
     def _send_headers(self) -> None:
         headers = self._headers
         if self._outcome is None and self._transaction.state is not None:
-            self._outcome = Outcome(self._session)  # first used between the head and this new one
+            self._outcome = Outcome(self._session)  # first used after the headers that these replace
         if self._outcome is None:
-            self._transaction.remember_headers(headers)  # as an outcome would, which most requests need not make
+            self._transaction.remember_headers(headers)  # as an outcome does; most requests need none
         else:
             headers = self._outcome.apply(headers)
         exc_info, self._exc_info = self._exc_info, None
-        # Before the head is out there is nothing to restart, and uWSGI mistakes exc_info for a failure.
+        # Before the first headers there is nothing to restart, and uWSGI mistakes exc_info for a failure.
         if exc_info and self._is_started:
             self._server_write = self._server_start(self._status or "", headers, exc_info)
         else:
@@ -175,7 +208,7 @@ class Response:
     # --- the end -----------------------------------------------------------------------------------------------------
 
     def _commit_late(self, *, is_final: bool = False) -> None:
-        """Commit what can be committed without a cookie: the head has left, or never will."""
+        """Commit what needs no cookie: the headers were sent, or never will be."""
         transaction = self._transaction
         if not (transaction.is_closed or transaction.pass_unused(is_final=is_final)):
             status = None if self._is_failed else _status_code(self._status)
@@ -188,14 +221,14 @@ class Response:
         )
 
     def _end_taken_over(self) -> None:
-        """Commit for a connection on which no response can be sent: what fails is for the log alone."""
+        """Commit for a connection that gets no response: a failure can only be logged."""
         try:
             self._commit_late(is_final=True)
         except Exception:
             logger.exception("What a connection that was taken over did to its session could not be stored.")
 
     def _rescue(self, error: BaseException) -> Iterable[bytes]:
-        """End a response that failed with *error*: a 503 if the store is the reason and the head is still here."""
+        """End a response that failed with *error*: with a 503 if the store failed before the headers were sent."""
         self._is_failed = True
         self._exc_info = None
         try:
@@ -208,14 +241,16 @@ class Response:
         outcome: Outcome | None = None
         is_answerable = not self._is_sent and isinstance(error, Exception)
         try:
-            # Also after a commit that failed, the last one: what save() committed is still to be sent, or withdrawn.
+            # The last commit, even after one that failed: it sends, or withdraws, what save() committed.
             outcome = self._commit(None, can_set_cookie=is_answerable and failure is not None, is_final=True)
         except StoreUnavailable as late_failure:
             failure = late_failure
         if failure is None or not is_answerable:
             raise error
         if not isinstance(error, StoreUnavailable | StoreConflict):
-            logger.error("The application failed after its session store did, and is answered for.", exc_info=error)
+            logger.error(
+                "The application failed after its session store did; a 503 replaces its response.", exc_info=error
+            )
         self._is_sent = True
         headers = list(_UNAVAILABLE_HEADERS)
         if outcome is not None and outcome.set_cookie is not None:
@@ -235,7 +270,7 @@ class Response:
         return not str(self._environ.get("SERVER_SOFTWARE", "")).startswith("Granian")
 
     def _start_early(self) -> "Response":
-        """Take the first chunk now, so that the head leaves, and give it back as the first of this body."""
+        """Take the first chunk now, so that the headers are sent, and give it back as the first of this body."""
         first = next(self, None)
         if first is not None and self._chunks is not None:
             self._chunks = chain((first,), self._chunks)
