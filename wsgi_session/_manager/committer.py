@@ -1,4 +1,28 @@
-"""Carries out what a plan asks of the store, against other requests that do the same at the same time."""
+"""Carries out what a plan asks of the store, while other requests do the same.
+
+Theory of operation
+-------------------
+
+Nothing is locked. Every write names the version of the record that this request knows (compare and swap), so of two
+requests that write at the same time one is refused, and only that one does more work:
+
+- *update*: the store writes if it still has the known version. If not, reload the record. A newer one gets this
+  request's changes merged in, and that is written in its version; and so on for ``RETRY_S``, with random pauses that
+  grow. If it is gone, drop the changes: nothing is stored, and no cookie is sent.
+- *create*: only under a key that the store does not have. A key that is taken is no session of this visitor: try
+  another token.
+- *rotate*: create the new record, whose id no client knows yet. Then delete the old one, in the version that was
+  copied. If it is newer, bring the copy up to date and try again; if it is gone, delete the copy. So of two rotations
+  one wins, and a crash in between leaves the old id working and a record that nobody can reach and that expires.
+- *touch*: moves the limits of a record that is there. If the store takes no writes, the page goes out all the same.
+- *delete*: also of a newer version: a logout is not to be lost.
+
+Three rules follow, which every change here has to keep:
+
+1. What is dead stays dead: nothing creates a record under a key that was read before.
+2. A write is sent at most once. If its answer is lost, the outcome is unknown, and the request fails.
+3. A record under a new id that the browser will not learn of is deleted, as a best effort.
+"""
 
 import os
 import time
@@ -35,7 +59,7 @@ MAX_PAUSE_S: Final = 0.05
 """How long one pause between two tries may be, in seconds."""
 
 SILENCE_S: Final = 0.25
-"""A call that took longer and then failed met a server that is silent: it is not asked again in this request."""
+"""A call that failed after more than this met a silent server: this request does not ask it again. In seconds."""
 
 MAX_COLLISIONS: Final = 3
 
@@ -64,7 +88,7 @@ class Committer:
         """Carry *action* out at the time *now*, in Unix seconds.
 
         Returns:
-            ``False`` if the session turned out to be dead: nothing was stored, and no cookie may be sent.
+            ``False`` if the session turned out to be gone: nothing was stored, and no cookie may be sent.
 
         Raises:
             EncodeError: A nested change cannot be stored, or all values together are too big. Nothing was stored.
@@ -117,10 +141,7 @@ class Committer:
             version, record, overwritten = fresh
 
     def _rotate(self, state: SessionState, stored: Stored, now: float) -> bool:
-        """Create the new record, which no client knows yet, then delete the old one in the version it was copied from.
-
-        So of two rotations one wins, and a crash in between leaves the old id working and an unreachable record.
-        """
+        """Create the new record, then delete the old one in the version that was copied."""
         key, version = stored.key, stored.record.version
         mine = self._as_used_now(stored.record, now, state.changes.encode())
         rotated = self._insert(state, mine)
@@ -153,7 +174,7 @@ class Committer:
     def _overwrite(self, key: str, record: Record) -> bool:
         """Bring the rotated copy up to date with what another request stored under the old id meanwhile."""
         copied = self._store.load(key)
-        # Gone, it was revoked before anybody knew it.
+        # None: it was revoked before any client knew it.
         return copied is not None and self._store.update(key, record, version=copied.version)
 
     def _touch(self, state: SessionState, stored: Stored, now: float) -> bool:
@@ -171,28 +192,28 @@ class Committer:
         return True
 
     def _repair(self, state: SessionState, stored: Stored, now: float) -> bool:
-        """Put a time in the future right, which the application does not know of and can do without."""
+        """Correct times in the future. The application does not know of them, so its page goes out even if this fails."""
         try:
             return self._update(state, stored, now)
         except StoreUnavailable:
             return self._refuse_touch(state)
 
     def _refuse_touch(self, state: SessionState) -> bool:
-        """Let a page that only read go out though the store takes no writes: it is full, or a replica.
+        """Let a page that only read go out although the store takes no writes: it is full, or a replica.
 
-        The idle limit stays where it is, so it ends the session as ever. No cookie, but for an id made by ``save()``.
+        The idle limit stays where it is and ends the session as usual. Only an id that ``save()`` made gets a cookie.
         """
         state.is_touch_refused, state.has_future_times = True, False
         return state.is_unsent
 
     def _withdraw(self, state: SessionState, stored: Stored) -> bool:
-        """Drop what is under an id that nobody was given: logged out, never half logged in."""
+        """Delete the record under an id that was never sent: logged out, never half logged in."""
         if state.is_unsent:
             self._discard(stored.key)
         return self._drop(state, stored.key, "unsent")
 
     def _delete(self, state: SessionState, key: str) -> None:
-        """Delete the destroyed session. The browser is logged out also where another request was first."""
+        """Delete the destroyed session. The browser is logged out even if another request was first."""
         if self._store.delete(key):
             self._events.emit(SessionDestroyed, id=key)
         else:
@@ -200,7 +221,7 @@ class Committer:
         state.destroyed_key = None
 
     def _insert(self, state: SessionState, record: Record) -> Stored:
-        """Store *record* under the coming token; a token that is taken gives way to another one."""
+        """Store *record* under the new token, or under another one if that is taken."""
         for _ in range(MAX_COLLISIONS):
             key = store_key(state.token)
             asked_at = self._monotonic()
@@ -208,30 +229,30 @@ class Committer:
                 is_created = self._store.create(key, record)
             except StoreUnavailable:
                 if not self._is_silent(asked_at):
-                    self._discard(key)  # it may have been created, with only the answer lost
+                    self._discard(key)  # it may have been created, and only the answer lost
                 raise
             if is_created:
                 return Stored(state.token, key, record)
             if state.is_derived:
-                break  # paired middleware has told the secret of this one already
+                break  # paired middleware has already given away a secret of this one
             state.new_token = make_token()
         raise StoreConflict("the id made for this session was taken; nothing was stored.")
 
     def _discard(self, key: str) -> None:
-        """Remove a record that no browser was told of. As well as can be: it is unreachable anyway and will expire."""
+        """Delete a record whose id was never sent. Best effort: the record is unreachable and will expire."""
         with suppress(StoreUnavailable):
             self._store.delete(key)
 
     def _is_silent(self, asked_at: float) -> bool:
-        """Return whether the call that was begun at *asked_at* and failed has taken a time-out: one is enough."""
+        """Return whether the failed call that began at *asked_at* took a whole time-out: one is enough."""
         return self._monotonic() - asked_at >= SILENCE_S
 
     def _reload_and_merge(
         self, state: SessionState, key: str, now: float
     ) -> tuple[object, Record, tuple[str, ...]] | None:
-        """Return the stored version, its record with this request's changes on top, and the keys that this overwrites.
+        """Return the stored version, its record with our changes merged in, and the keys that these overwrite.
 
-        ``None`` if it is dead.
+        ``None`` if it is gone.
         """
         loaded = self._store.load(key)
         record = None if loaded is None else loaded.clamped(now)
@@ -246,31 +267,31 @@ class Committer:
             self._events.emit(ValueOverwritten, id=key, keys=overwritten)
 
     def _as_used_now(self, record: Record, now: float, data: bytes | None = None, version: object = None) -> Record:
-        """Return *record* as used now, if given with other data, and in *version*: by default one not known yet."""
+        """Return *record* as used now, with *data* if given, and in *version*, by default one that is not known yet."""
         expires_at = self._lifetime.ends_at(started_at=record.started_at, seen_at=now)
         return record.renewed(seen_at=now, expires_at=expires_at, data=data, version=version)
 
     def _mark_stored(self, state: SessionState, stored: Stored, mine: Record) -> None:
-        """Remember that everything this request did so far is stored: what *mine* holds was merged into *stored*."""
+        """Mark everything done so far as stored: *mine* was merged into *stored*."""
         state.stored = stored
         state.has_future_times = False
         state.changes.mark_stored(stored.record.data, mine.data)
 
     def _drop(self, state: SessionState, key: str, reason: Literal["gone", "unsent"] = "gone") -> bool:
-        """Drop what this request did to a session that has no way on: what is dead stays dead."""
+        """Drop what this request did to its session: what is dead stays dead."""
         state.is_gone = True
         self._events.emit(SaveConflict, id=key, reason=reason)
         return False
 
     def _pause(self, until: float | None, key: str) -> float:
-        """Wait before another try; return until when to try, which at the first time is *until* = ``None``.
+        """Wait before another try, and return until when to try; *until* is ``None`` the first time.
 
         Raises:
             StoreConflict: It is too late for another try.
         """
         now = self._monotonic()
         if until is None:
-            return now + RETRY_S  # at once: whoever was faster is done by now
+            return now + RETRY_S  # at once: the faster request is done
         if now >= until:
             self._events.emit(SaveConflict, id=key, reason="busy")
             raise StoreConflict(f"other requests changed this session first, for {RETRY_S:g} seconds.")
