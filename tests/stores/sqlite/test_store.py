@@ -487,10 +487,9 @@ store.close()
 @contextmanager
 def lent(store: SQLiteStore) -> Iterator[sqlite3.Connection]:
     """Use a connection of *store* as one of its calls would."""
-    pool = store._file._pool()
-    connection = store._file._take(pool)
+    connection = store._file._take(store._file._pool())
     yield connection
-    store._file._give_back(pool, connection)
+    store._file._give_back(store._file._idle.get(), connection)
 
 
 @pytest.mark.parametrize(("synchronous", "number"), [("NORMAL", 1), ("FULL", 2)])
