@@ -14,8 +14,8 @@ requests that write at the same time one is refused, and only that one does more
 - *rotate*: create the new record, whose id no client knows yet. Then delete the old one, in the version that was
   copied. If it is newer, bring the copy up to date and try again; if it is gone, delete the copy. So of two rotations
   one wins, and a crash in between leaves the old id working and a record that nobody can reach and that expires.
-- *touch*: moves the limits of a record that is there. If the store takes no writes, the page goes out all the same.
-- *delete*: also of a newer version: a logout is not to be lost.
+- *touch*: moves the limits of a live record. If the store takes no writes, the page goes out all the same.
+- *delete*: any version, since a logout must not be lost.
 
 Three rules follow, which every change here has to keep:
 
@@ -59,7 +59,7 @@ MAX_PAUSE_S: Final = 0.05
 """How long one pause between two tries may be, in seconds."""
 
 SILENCE_S: Final = 0.25
-"""A call that failed after more than this met a silent server: this request does not ask it again. In seconds."""
+"""A call that failed after more seconds than this met a silent server: this request does not ask it again."""
 
 MAX_COLLISIONS: Final = 3
 
@@ -113,7 +113,7 @@ class Committer:
             return self._withdraw(state, stored)
         return True
 
-    # Local variables hold records and no bytes: when a store fails, error trackers show them.
+    # Local variables hold records and no bytes: if a store fails, error trackers show them.
 
     def _create(self, state: SessionState, now: float) -> None:
         expires_at = self._lifetime.ends_at(started_at=now, seen_at=now)
@@ -192,7 +192,7 @@ class Committer:
         return True
 
     def _repair(self, state: SessionState, stored: Stored, now: float) -> bool:
-        """Correct times in the future. The application does not know of them, so its page goes out even if this fails."""
+        """Correct times in the future, which the application can do without: a failure does not stop the page."""
         try:
             return self._update(state, stored, now)
         except StoreUnavailable:
@@ -244,16 +244,13 @@ class Committer:
             self._store.delete(key)
 
     def _is_silent(self, asked_at: float) -> bool:
-        """Return whether the failed call that began at *asked_at* took a whole time-out: one is enough."""
+        """Return whether the failed call that began at *asked_at* took a time-out: one is enough."""
         return self._monotonic() - asked_at >= SILENCE_S
 
     def _reload_and_merge(
         self, state: SessionState, key: str, now: float
     ) -> tuple[object, Record, tuple[str, ...]] | None:
-        """Return the stored version, its record with our changes merged in, and the keys that these overwrite.
-
-        ``None`` if it is gone.
-        """
+        """Return the version and record to write next, and which keys it overwrites; ``None`` if the session is gone."""
         loaded = self._store.load(key)
         record = None if loaded is None else loaded.clamped(now)
         theirs = None if record is None else self._codec.decode(record.data)

@@ -248,9 +248,7 @@ class Response:
         if failure is None or not is_answerable:
             raise error
         if not isinstance(error, StoreUnavailable | StoreConflict):
-            logger.error(
-                "The application failed after its session store did; a 503 replaces its response.", exc_info=error
-            )
+            logger.error("The application failed after its session store did: a 503 replaces it.", exc_info=error)
         self._is_sent = True
         headers = list(_UNAVAILABLE_HEADERS)
         if outcome is not None and outcome.set_cookie is not None:
