@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import wsgi_session
 from wsgi_session import stores
 
 # What every application needs of the stores, and what one asks for.
@@ -139,3 +140,9 @@ def test_no_module_needs_what_windows_lacks(tmp_path: Path) -> None:
     run = subprocess.run(program, capture_output=True, text=True, check=False)
 
     assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", sorted({*wsgi_session.__all__} - {"__version__"}))
+def test_a_name_is_shown_as_it_is_imported(name: str) -> None:
+    """A repr or a traceback names what an application can import, not the module inside that defines it."""
+    assert getattr(wsgi_session, name).__module__ == "wsgi_session"

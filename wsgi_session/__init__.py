@@ -13,6 +13,8 @@
     application = SessionMiddleware(application, secret="…")   # at least 32 bytes: `wsgi-session keygen`
 """
 
+from types import FunctionType
+
 from ._http.cookie import Cookie
 from ._manager.lifetime import Lifetime
 from ._manager.manager import SessionManager
@@ -76,3 +78,8 @@ __all__ = [
     "__version__",
     "get_session",
 ]
+
+# Reprs and tracebacks show the names that applications import, not the modules that define them.
+for _promised in map(globals().__getitem__, __all__):
+    if isinstance(_promised, type | FunctionType):
+        _promised.__module__ = __name__

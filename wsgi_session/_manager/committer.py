@@ -250,7 +250,7 @@ class Committer:
     def _reload_and_merge(
         self, state: SessionState, key: str, now: float
     ) -> tuple[object, Record, tuple[str, ...]] | None:
-        """Return the version and record to write next, and which keys it overwrites; ``None`` if the session is gone."""
+        """Return the version and record to write next, and which keys that overwrites; ``None`` if it is gone."""
         loaded = self._store.load(key)
         record = None if loaded is None else loaded.clamped(now)
         theirs = None if record is None else self._codec.decode(record.data)
