@@ -6,7 +6,7 @@
     ├── ConfigError (ValueError)            an option is wrong
     ├── EncodeError (TypeError)             a value cannot be stored
     │   └── SessionTooLarge                 all values together are too big
-    ├── HeadersSent (RuntimeError)          too late: no cookie can be told any more
+    ├── HeadersSent (RuntimeError)          too late to send a cookie
     ├── StoreUnavailable                    the store did not answer
     ├── StoreConflict                       other requests were faster, for two seconds
     └── NotSupported (NotImplementedError)  this store lacks that ability
@@ -43,11 +43,11 @@ class SessionTooLarge(EncodeError):
 
 
 class HeadersSent(SessionError, RuntimeError):
-    """The response head has left, so the browser can no longer be told about this change of the session."""
+    """The response headers were sent, so the browser would never learn of this change of the session."""
 
 
 class StoreUnavailable(SessionError):
-    """The store did not answer, refused what it was asked, or answered something it never should.
+    """The store did not answer, refused the operation, or gave an answer that breaks its contract.
 
     The outcome of a write is unknown. The text holds no credentials; the driver's error is its ``__cause__``.
     """
@@ -58,4 +58,4 @@ class StoreConflict(SessionError):
 
 
 class NotSupported(SessionError, NotImplementedError):
-    """The configured store lacks the ability that was asked for. The text names the stores that have it."""
+    """The configured store lacks the ability that a call needs. The text names the stores that have it."""

@@ -42,7 +42,7 @@ class Event:
     """Something that happened to a session.
 
     Args:
-        at: When, in Unix seconds.
+        at: When it happened, in Unix seconds.
         id: The session's public handle, or ``None`` where there is no session.
     """
 
@@ -86,7 +86,7 @@ class SessionSaved(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRotated(Event):
-    """A session got a new id; ``old_id`` is dead."""
+    """A session got a new id; ``old_id`` is no longer valid."""
 
     name = "rotated"
     level = logging.INFO
@@ -104,7 +104,7 @@ class SessionDestroyed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionExpired(Event):
-    """A request came for a session whose time was over; ``limit`` says which time, where that is known."""
+    """A request named a session that had expired; ``limit`` says which limit ended it, if known."""
 
     name = "expired"
     level = logging.INFO
@@ -114,7 +114,7 @@ class SessionExpired(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRevoked(Event):
-    """The registry ended a session; ``count`` of them when there is no id."""
+    """The registry ended a session, or ``count`` of them if there is no id."""
 
     name = "revoked"
     level = logging.INFO
@@ -124,7 +124,7 @@ class SessionRevoked(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CookieRejected(Event):
-    """A request came with a cookie of ours that leads to no session.
+    """A request sent our cookie, but it leads to no session.
 
     ``reason`` is ``"malformed"``, ``"signature"`` (not signed by us), ``"unknown"`` (signed by us, but
     no live record: expired, destroyed, revoked, rotated away or lost) or ``"unreadable"`` (the record is damaged).
@@ -138,9 +138,9 @@ class CookieRejected(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CookieHeaderRejected(Event):
-    """A request came with our cookie in a ``Cookie`` header that cannot be read: the visitor seems to be logged out.
+    """A request sent our cookie in a ``Cookie`` header that we cannot read: the visitor seems to be logged out.
 
-    ``reason`` is ``"joined"`` (a server or proxy put several headers together with a comma instead of a semicolon,
+    ``reason`` is ``"joined"`` (a server or proxy joined several headers with a comma instead of a semicolon,
     RFC 9113, section 8.2.3) or ``"too long"`` (more than 16 KiB).
     """
 
@@ -151,7 +151,7 @@ class CookieHeaderRejected(Event):
 
 
 class CookieAmbiguous(Event):
-    """A request came with cookies of several live sessions: a neighbouring host may have planted one. None is used."""
+    """A request sent cookies of several live sessions: a neighbouring host may have planted one. We use none."""
 
     __slots__ = ()
     name = "cookie_ambiguous"
@@ -160,17 +160,17 @@ class CookieAmbiguous(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueOverwritten(Event):
-    """Two requests changed what is under the same ``keys``; the later commit won, and a change may be lost.
+    """Two requests changed the values of the same ``keys``; the later commit won, and a change may be lost.
 
-    Emitted where they left different values, and where both left the same number, list or dict: each may have added
-    to it. Logged at most once a minute for each key.
+    Emitted if they left different values, or if both left the same number, list or dict: each may have added to it.
+    Logged at most once a minute for each key.
     """
 
     name = "overwritten"
     level = logging.WARNING
     remedy = (
-        "Another request changed the same keys, and its change may be lost. Where you count or collect, say so: "
-        'increment(("cart", "pear")), append(("cart", "notes"), item) and apply(key, function) lose nothing.'
+        "Another request changed the same keys, and its change may be lost. To count or collect, use "
+        'increment(("cart", "pear")), append(("cart", "notes"), item) or apply(key, function): they lose nothing.'
     )
 
     keys: tuple[str, ...]
@@ -182,7 +182,7 @@ class SaveConflict(Event):
 
     ``reason`` is ``"gone"`` (the session was destroyed, revoked, rotated away or expired meanwhile), ``"busy"``
     (other requests were faster, for two seconds) or ``"unsent"`` (it belonged under a new id, and no response
-    headers left that could have carried its cookie).
+    headers were sent that could have carried its cookie).
     """
 
     name = "save_conflict"
@@ -193,7 +193,7 @@ class SaveConflict(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockSkew(Event):
-    """A record bears a time more than a minute in the future: the clocks of two hosts differ. It counts as now."""
+    """A record has a time more than a minute in the future: the clocks of two hosts differ. We treat it as now."""
 
     name = "clock_skew"
     level = logging.WARNING
@@ -203,9 +203,9 @@ class ClockSkew(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFailed(Event):
-    """The store did not answer, or could not do what it was asked.
+    """The store did not answer, or failed to carry out an operation.
 
-    ``error`` is what it says of that, with the remedy and without credentials.
+    ``error`` is its message, with the remedy and without credentials.
     """
 
     name = "store_error"
@@ -226,9 +226,9 @@ class CsrfRejected(Event):
     """A request that would change something was refused: nothing proves that the site's own page sent it.
 
     ``reason`` is ``"cross-site"`` (by ``Sec-Fetch-Site``), ``"origin"`` or ``"referer"`` (they name another
-    site), ``"no origin"`` (no header says where from, and one is demanded), ``"no session"``, ``"no token"``,
+    site), ``"no origin"`` (no header names the origin, and one is required), ``"no session"``, ``"no token"``,
     ``"bad token"`` (forged, or from before a rotation), ``"bad form"`` (the body is not the form that it claims to
-    be) or ``"form too long"`` (no token in the part of it that is looked at).
+    be) or ``"form too long"`` (no token in the part that we read).
     """
 
     name = "csrf_rejected"
@@ -241,7 +241,7 @@ class Dispatcher:
     """Hands events to :mod:`logging` (logger ``wsgi_session``) and to one callback.
 
     Args:
-        on_event: Called with every event, in the thread where it happened. What it raises is logged and harms nothing.
+        on_event: Called with every event, in the thread where it happened. We log what it raises and go on.
         clock: Returns the time in Unix seconds. Default: ``time.time``, looked up at each call.
 
     .. versionadded:: 1.0
@@ -272,7 +272,7 @@ class Dispatcher:
 
     def _log(self, event: Event) -> None:
         if isinstance(event, ValueOverwritten):
-            # A key that is overwritten at all is overwritten often.
+            # A key that is overwritten once is usually overwritten often.
             keys = tuple(key for key in event.keys if self._overwritten.lets(key, event.at))
             if not keys:
                 return
@@ -289,12 +289,12 @@ class ReportsEvents(Protocol):
 
     @property
     def events(self) -> Dispatcher:
-        """Where it reports: a :class:`~wsgi_session.stores.StoreDispatcher`, which knows for whom a method works."""
+        """Where it reports: a :class:`~wsgi_session.stores.StoreDispatcher`, which knows the caller of a method."""
         ...
 
 
 def _described(event: Event) -> str:
-    """Return *event* as one line: its name, what it carries, and what to do about it."""
+    """Return *event* as one line: its name, its fields, and the remedy."""
     carried = {field.name: getattr(event, field.name) for field in fields(event) if field.name != "at"}
     line = event.name + "".join(f" {name}={value!r}" for name, value in carried.items() if value is not None)
     return f"{line}. {event.remedy}" if event.remedy else line
