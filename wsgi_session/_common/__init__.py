@@ -1,1 +1,1 @@
-"""What every floor above uses: the clock, the check of option names, the throttle."""
+"""What all layers above share: the clock, the check of option names, the throttle."""

@@ -1,4 +1,4 @@
-"""Which time it is: the caller's clock, or the system's, asked anew each time."""
+"""The time, from the caller's clock or from the system's, which is looked up at each call."""
 
 import time
 from collections.abc import Callable
@@ -22,6 +22,6 @@ def clock_of(clock: Callable[[], float] | None) -> Callable[[], float]:
 
 
 def _system_clock() -> float:
-    # Looked up at each call: tests that replace time.time, as freezegun does, would never reach a function that was
-    # kept when the application started.
+    # Looked up at each call: tests that replace time.time, as freezegun does, would not affect a function that we
+    # kept at start-up.
     return time.time()

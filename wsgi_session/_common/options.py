@@ -1,4 +1,4 @@
-"""Refuses an option that a constructor does not have, and says which one was probably meant."""
+"""Rejects an unknown option of a constructor, and suggests the one that was probably meant."""
 
 from functools import wraps
 from typing import Any, Final, TypeVar
@@ -16,7 +16,7 @@ _INSIDE: Final = {
     ),
     "lifetime": ("Lifetime", ("idle", "absolute", "touch_every")),
 }
-"""What is no option of a middleware itself, but of an object that it takes."""
+"""Options that a middleware does not take itself, but through an object."""
 
 _OWNED: Final = tuple(names for _, names in _INSIDE.values())
 
@@ -40,11 +40,11 @@ _OTHER_WORDS: Final = {
     "origins": "trusted_origins",
     "allowedorigins": "trusted_origins",
 }
-"""How other packages call it, without underscores."""
+"""What other packages call an option, without underscores."""
 
 
 def checks_options(cls: type[T]) -> type[T]:
-    """Let the constructor of *cls* raise ``ConfigError`` for a keyword that it does not know; a class decorator.
+    """Class decorator: let the constructor of *cls* raise ``ConfigError`` for an unknown keyword.
 
     The signature stays as it is, for type checkers and for ``help()``.
     """
@@ -63,7 +63,7 @@ def checks_options(cls: type[T]) -> type[T]:
                     )
             init(self, *args, **options)
         finally:
-            # Error trackers show local variables, and hide a secret only where it stands under its own name.
+            # Error trackers show local variables, and hide a secret only under its own name.
             del args, options
 
     cls.__init__ = checked_init  # type: ignore[method-assign]
@@ -71,7 +71,7 @@ def checks_options(cls: type[T]) -> type[T]:
 
 
 def _advice(name: str, known: tuple[str, ...]) -> str:
-    """Return what to write instead, beginning with a colon; nothing if nobody can tell."""
+    """Return what to write instead, beginning with a colon; an empty text if no option is close."""
     from difflib import get_close_matches  # only a mistake needs it
 
     word = _squeezed(name)

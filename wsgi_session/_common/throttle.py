@@ -1,17 +1,17 @@
-"""Once in a while for each name: what keeps a busy site from filling its log with one and the same line."""
+"""A rate limit for each name, which keeps a busy site from filling its log with the same line."""
 
 from typing import Final
 
 __all__ = ["Throttle"]
 
 MAX_NAMES: Final = 1000
-"""How many names are remembered. More of them within one period have to wait."""
+"""How many names we remember. Further names within one period have to wait."""
 
 
 class Throttle:
-    """Lets each name through once in *period_s* seconds. For any number of threads, without a lock.
+    """Lets each name through once in *period_s* seconds. Safe for any number of threads, without a lock.
 
-    A lock that is held while the process forks would never be free again in the child.
+    A lock that is held while the process forks would never be released in the child.
     """
 
     __slots__ = ("_last", "_period_s")
@@ -22,7 +22,7 @@ class Throttle:
         self._last: dict[str, list[float]] = {}
 
     def lets(self, name: str, now: float) -> bool:
-        """Return whether it is the turn of *name* at the time *now*, in seconds; then that is remembered."""
+        """Return whether *name* may pass at the time *now*, in seconds, and remember it if so."""
         if name not in self._last and not self._has_room(now):
             return False
         last = self._last.setdefault(name, [now - self._period_s])
@@ -39,7 +39,7 @@ class Throttle:
 
     def _has_room(self, now: float) -> bool:
         if len(self._last) >= MAX_NAMES:
-            # Looked at once, as a copy: another thread may take the time out of the list at any moment.
+            # Read once, from a copy: another thread may take the time out of the list at any moment.
             self._last = {
                 name: last
                 for name, last in self._last.copy().items()
