@@ -19,13 +19,13 @@ logger = logging.getLogger("wsgi_session")
 SameSite = Literal["Strict", "Lax", "None"]
 
 MAX_HEADER_BYTES = 16 * 1024
-"""A longer ``Cookie`` header reads as none: servers allow half of it, so it is an attack or a fault."""
+"""We ignore a longer ``Cookie`` header: servers allow half of it, so it is an attack or a fault."""
 
 MAX_COOKIE_BYTES = 512
-"""A longer cookie of our name reads as an empty one: ours are far shorter, and parsing takes quadratic time."""
+"""We read a longer cookie of our name as empty: ours are far shorter, and parsing takes quadratic time."""
 
 MAX_CANDIDATES = 8
-"""How many different cookies of our name are looked at in one request."""
+"""How many different cookies of our name we check in one request."""
 
 MAX_AGE_S = int(timedelta(days=400).total_seconds())
 """RFC 6265bis, section 5.5: browsers cap a longer ``Max-Age`` to this."""
@@ -49,22 +49,22 @@ class Cookie:
     """How the session cookie looks.
 
     Args:
-        name: The cookie's name without a prefix. The prefix is chosen by rule: ``__Host-`` when the cookie is secure,
-            its path is ``/`` and it has no domain; else ``__Secure-`` when it is secure; else none. A name given with
-            a prefix is kept, and the prefix's rules are checked. Changing what decides the prefix renames the cookie
-            and so ends all sessions.
-        path: The path that the browser sends it to. Wrap only what lies below it: a session that is begun elsewhere
+        name: The cookie's name without a prefix. We choose the prefix: ``__Host-`` if the cookie is secure, its path is
+            ``/`` and it has no domain; else ``__Secure-`` if it is secure; else none. A name given with a prefix is
+            kept, and we check the prefix's rules. If a change of options changes the prefix, the cookie gets a new
+            name, which ends all sessions.
+        path: The path that the browser sends it to. Wrap only applications below it: a session that begins elsewhere
             replaces the one there. Not a security boundary between applications of one host.
         domain: The domain whose subdomains get it too. ``None``: this host alone, which is safer.
         secure: Sent over https only. With ``False`` anybody on the network can read it (a WARNING is logged).
         httponly: Hidden from scripts. With ``False`` any injected script can steal it (a WARNING is logged
-            where it is to be the session's).
+            if it is the session's cookie).
         samesite: ``"Lax"``, ``"Strict"`` or ``"None"``; ``"None"`` needs ``secure``.
         partitioned: Kept apart for each top-level site (CHIPS); needs ``secure``.
         persistent: Carries ``Max-Age`` and so survives a restart of the browser. With ``False`` it is never re-sent.
         rolling: ``Max-Age`` follows activity: in use, the cookie is sent again about once in ``Lifetime.touch_every``,
-            by a read or a write. With ``False`` it is what is left of ``Lifetime.absolute``, the server alone enforces
-            ``Lifetime.idle``, and activity never sends a cookie.
+            by a read or a write. With ``False``, ``Max-Age`` is the rest of ``Lifetime.absolute``, the server alone
+            enforces ``Lifetime.idle``, and activity never sends a cookie.
 
     Raises:
         ConfigError: An option is not allowed, alone or together with another one.
@@ -123,7 +123,7 @@ class Cookie:
     def for_development(cls, name: str = "dev_session") -> "Cookie":
         """Return a cookie for plain http on a developer's machine: not secure, no prefix.
 
-        Its default name is not ``session``, as without a prefix Flask's and Pyramid's own cookies are called.
+        Its default name is not ``session``: without a prefix, Flask's and Pyramid's own cookies have that name.
 
         Current Chromium, Firefox and curl accept the default cookie on ``http://localhost``;
         Safari, ``requests`` and ``httpx`` need this one.
@@ -133,12 +133,12 @@ class Cookie:
     def read(self, header: str) -> list[str]:
         """Return the distinct values of our cookie in a ``Cookie`` request header, at most nine. Never raises.
 
-        Nine are one more than is looked at: then the caller cannot know which one is meant.
+        Nine are one more than we check: then the caller cannot know which one is meant.
         """
         if self.wire_name not in header or len(header) > MAX_HEADER_BYTES:
             return []
         # Neighbouring hosts may plant cookies beside ours. Browsers separate cookies at every semicolon, while
-        # werkzeug reads a quoted one as text: an opening quote in one cookie would swallow ours. So it gets our own
+        # werkzeug reads a quoted one as text: an opening quote in one cookie would swallow ours. So we pass it our own
         # cookies only, one by one.
         ours = f"{self.wire_name}="
         values: dict[str, None] = {}
@@ -149,13 +149,13 @@ class Cookie:
         return list(values)
 
     def _parsed(self, part: str) -> str:
-        """Return the value of one cookie of ours; an empty one if that is not the very text that was sent."""
+        """Return the value of one of our cookies; empty if it is not exactly the text that was sent."""
         # One byte that is not ASCII would make werkzeug raise.
         if len(part) > MAX_COOKIE_BYTES or not (part.isascii() and part.isprintable()):
             return ""
         # A dict will do for one cookie: werkzeug's own class for several takes as long as the parsing.
         value: str = parse_cookie(part, cls=dict).get(self.wire_name, "")  # type: ignore[arg-type]
-        # What was quoted or escaped is a second spelling, which would slip past anything that remembers the first.
+        # A quoted or escaped value is a second spelling, which would slip past anything that remembers the first.
         return value if part.endswith(f"={value}") else ""
 
     def why_unread(self, header: str) -> Literal["joined", "too long"] | None:
@@ -166,7 +166,7 @@ class Cookie:
             return "too long"
         if "," not in header:
             return None
-        # Never split there: a comma may be part of a neighbour's value, which then could pass for a cookie of ours.
+        # Never split there: a comma may be part of a neighbour's value, which could then pass for our cookie.
         ours = f"{self.wire_name}="
         joined = [part.split(",") for part in header.split(";") if "," in part]
         return "joined" if any(piece.strip(" \t").startswith(ours) for part in joined for piece in part) else None

@@ -21,7 +21,7 @@ HeaderEdit = Callable[[Headers], Headers]
 # A comma inside a quoted string does not separate directives (RFC 9111, section 5.2).
 _DIRECTIVE = re.compile(r'((?:[^,"]|"(?:[^"\\]|\\.)*"?)+)')
 
-# What else some shared cache obeys before Cache-Control: Fastly, Akamai and Varnish, nginx, Akamai.
+# Headers that some shared caches obey before Cache-Control: Fastly, Akamai and Varnish; nginx; Akamai.
 _OVERRULING = frozenset({"surrogate-control", "x-accel-expires", "edge-control"})
 
 
@@ -51,24 +51,24 @@ def add_vary(headers: Headers, *names: str) -> Headers:
 
 
 def replace_cookie(headers: Headers, wire_name: str, set_cookie: str) -> Headers:
-    """Return *headers* with *set_cookie* as the only cookie called *wire_name*, for no cache to keep.
+    """Return *headers* with *set_cookie* as the only cookie called *wire_name*, and forbid shared caches to keep them.
 
-    A response that hands out a session must never be handed to somebody else: ``Set-Cookie`` alone does not stop a
-    shared cache (RFC 9111, section 7.3).
+    A response that hands out a session must never reach another visitor: ``Set-Cookie`` alone does not stop a shared
+    cache (RFC 9111, section 7.3).
     """
     others = [(name, value) for name, value in headers if not _is_cookie_named(wire_name, name, value)]
     return [*keep_unshared(others), ("Set-Cookie", set_cookie)]
 
 
 def keep_unshared(headers: Headers) -> Headers:
-    """Return *headers* for no shared cache to keep: anything but ``private`` or ``no-store`` becomes ``no-store``."""
+    """Forbid shared caches to keep *headers*: anything but ``private`` or ``no-store`` becomes ``no-store``."""
     if not _is_private(headers):
         return keep_unstored(headers)
     return [(name, value) for name, value in headers if not _rules_shared_caches(name.lower())]
 
 
 def keep_unstored(headers: Headers) -> Headers:
-    """Return *headers* for no cache at all to keep."""
+    """Return *headers* that forbid every cache to keep the response."""
     kept = [header for header in headers if not _rules_caches(header[0].lower())]
     return [*kept, ("Cache-Control", "no-store")]
 
@@ -97,7 +97,7 @@ def _is_private(headers: Headers) -> bool:
         if name.lower() == "cache-control"
         for directive in _DIRECTIVE.findall(value)
     }
-    # private="X-Header" speaks of one header only; and a response said to be both public and private is public.
+    # private="X-Header" covers one header only; and a response marked both public and private is public.
     is_shared = any(directive == "public" or directive.startswith("s-maxage") for directive in directives)
     return not directives.isdisjoint({"private", "no-store"}) and not is_shared
 

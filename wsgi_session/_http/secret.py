@@ -1,4 +1,4 @@
-"""The operator's secret, under which cookies are signed: one or several, none of which can be guessed."""
+"""The operator's secret, which signs the cookies: one or several, none of which can be guessed."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ Secrets = str | bytes | Sequence[str | bytes]
 MIN_SECRET_BYTES = 32
 MAX_SECRETS = 5
 
-# What consists of such words only comes from somebody's documentation, not from a generator (CVE-2023-27524).
+# A secret made only of such words comes from somebody's documentation, not from a generator (CVE-2023-27524).
 _PLACEHOLDER = re.compile(
     r"(?=.*[a-z]|0123|1234)(?:(?:a|abc|an|app|application|bar|bits?|bytes?|change|complex|cookie|default|dev|development|django"
     r"|flask|foo|for|generated|here|in|is|it|jwt|keep|key|long|me|my|not|of|only|own|password|placeholder"
@@ -23,7 +23,7 @@ _PLACEHOLDER = re.compile(
 
 _MIN_DISTINCT_BYTES = 3
 
-# Bytes that were meant as text: 32 random ones look like that once in 10**13 times.
+# Bytes meant as text: 32 random ones look like that once in 10**13 times.
 _TEXT = re.compile(rb"[\t-\r\x20-\x7e]*")
 
 
@@ -46,8 +46,8 @@ def read_secrets(secret: Secrets) -> list[bytes]:
     candidates = [part for entry in given for part in _split(entry)]
     if len(candidates) > MAX_SECRETS:
         raise ConfigError(
-            f"secret has {len(candidates)} entries, at most {MAX_SECRETS} are allowed: each one costs every forged "
-            "cookie a verification. Drop the oldest."
+            f"secret has {len(candidates)} entries, at most {MAX_SECRETS} are allowed: every forged cookie is "
+            "checked against each of them. Drop the oldest."
         )
     return [_check_secret(number, candidate) for number, candidate in enumerate(candidates, start=1)]
 
@@ -56,7 +56,7 @@ def _split(entry: object) -> Sequence[object]:
     """Return the secrets in *entry*, whether it is an argument, a file's content or an environment variable."""
     if isinstance(entry, bytes) and _TEXT.fullmatch(entry):
         entry = entry.decode("ascii")
-    # White space is no part of a text: a file ends with a newline, which nobody sees. Random bytes may hold any byte.
+    # White space never counts in text: a file ends with a newline that nobody sees. Random bytes may hold any byte.
     return (entry.split() or [""]) if isinstance(entry, str) else [entry]
 
 

@@ -34,7 +34,7 @@ def store_key(token: str) -> str:
 def derive_secret(token: str, purpose: str) -> bytes:
     """Return 32 bytes that only the holder of *token* could know, different for each *purpose*.
 
-    The purpose is length-prefixed and versioned, so no two purposes can ever read alike.
+    The purpose is length-prefixed and versioned, so no two purposes can ever be confused.
     """
     name = purpose.encode()
     message = b"wsgi_session.derive.v1:%d:%s" % (len(name), name)
@@ -47,12 +47,12 @@ class Verified:
 
     token: str
     is_stale: bool
-    """Whether an older secret signed it, so that the cookie is due to be re-issued."""
+    """Whether an older secret signed it: the cookie must then be issued again."""
     signed: str | None = field(default=None, compare=False)
     """The text that the newest secret signed; ``None`` if an older one did."""
 
     def __repr__(self) -> str:
-        return f"Verified(is_stale={self.is_stale})"  # an error page shows local variables: the token is not for it
+        return f"Verified(is_stale={self.is_stale})"  # error pages show local variables: leave the token out
 
 
 class TokenSigner:
@@ -80,7 +80,7 @@ class TokenSigner:
 
     @staticmethod
     def is_well_formed(text: str) -> bool:
-        """Return whether *text* looks like what :meth:`sign` returns; nothing else is worth a verification."""
+        """Return whether *text* looks like what :meth:`sign` returns; anything else needs no verification."""
         return _SIGNED_TOKEN.fullmatch(text) is not None
 
     def verify(self, text: str) -> Verified | None:
