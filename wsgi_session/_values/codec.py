@@ -8,7 +8,7 @@ A dict that JSON cannot carry as it is (``int`` keys, or one that would read lik
 items: ``{"$dict": [[1, "one"]]}``. Nothing is ever unpickled (CVE-2013-7489, CVE-2021-33026).
 
 A subclass of a carried type is refused, however harmless it looks: a ``MultiDict`` hides values from ``items()``, a
-``defaultdict`` has no default any more when it is read back, a ``Timestamp`` has more digits than a ``datetime``.
+``defaultdict`` would read back without its default, a ``Timestamp`` has more digits than a ``datetime``.
 """
 
 from collections.abc import Collection, Mapping
@@ -33,8 +33,8 @@ _SINGLE: Final = (AS_IS | {*WRITERS}) - _WITH_PARTS
 class Codec(Protocol):
     """Turns session data into bytes and back.
 
-    The same data must give the same bytes in every process: that is how nested changes are noticed. What was not
-    changed is stored again in the bytes that it was read from. Every method may be called from any thread.
+    The same data must give the same bytes in every process: that is how nested changes are noticed. Unchanged
+    data is stored again as the bytes that it was read from. Every method may be called from any thread.
     """
 
     def encode(self, data: Mapping[str, Any], /) -> bytes:
@@ -102,7 +102,7 @@ class JSONCodec:
             return None
         try:
             data = msgspec.json.decode(payload)
-            # Most sessions are JSON's own values only, so that there is nothing to turn back.
+            # Most sessions hold JSON's own values only, which need no conversion.
             if not (is_untagged(payload) and is_shallow(data, payload)):
                 data = {key: from_json(value, 1) for key, value in data.items()}
         except NOT_OURS:
@@ -111,11 +111,11 @@ class JSONCodec:
 
 
 class _TooManyParts(SessionTooLarge):
-    """A value that no change inside of the other ones would make fit."""
+    """A value that cannot fit, whatever becomes of the other ones."""
 
 
 def _check_parts(key: str, value: Any) -> None:
-    """Refuse what would be written without end, in time bounded by what a session can hold."""
+    """Refuse a value that would take forever to write, in time bounded by what a session can hold."""
     parts: list[Collection[Any]] = [[value]]
     count = 0
     for _ in range(MAX_DEPTH + 1):
@@ -130,7 +130,7 @@ def _check_parts(key: str, value: Any) -> None:
         count += sum(map(len, parts))
         if count > MAX_DATA_BYTES:
             raise _TooManyParts(
-                f"{where([key])} has more than {MAX_DATA_BYTES} parts, where one that is in several others counts in "
+                f"{where([key])} has more than {MAX_DATA_BYTES} parts; a part that is in several others counts in "
                 "each. Keep large things in a store of their own and their id in the session."
             )
 
@@ -138,13 +138,13 @@ def _check_parts(key: str, value: Any) -> None:
 def _parts_of_object(value: Any) -> Collection[Any]:
     try:
         fields = fields_of(value) or ()
-    except Exception:  # noqa: BLE001  refused when it is written, which says why
+    except Exception:  # noqa: BLE001  the encoder refuses it and says why
         return ()
     return fields.values() if isinstance(fields, dict) else fields
 
 
 def _remedy(unfit: Unfit, key: object) -> str:
-    """Return what to store instead, as one would write it for a variable that is called as its *key*."""
+    """Return what to store instead, as code for a variable named like its *key*."""
     name = key if isinstance(key, str) and key.isidentifier() else "value"
     return unfit.remedy and f"; store {unfit.remedy.format(name)}"
 
@@ -157,10 +157,10 @@ def _checked_key(key: object) -> str:
 
 
 def as_stored(codec: Codec, key: str, value: Any) -> Any:
-    """Return what the session holds for ``session[key] = value``, after a proof that *codec* carries it.
+    """Return what the session holds for ``session[key] = value``, after a check that *codec* carries it.
 
-    Containers stay the application's own objects, so that later changes in them are noticed; whatever is stored by
-    value becomes plain data at once, so that this request reads what the next one will.
+    Containers stay the application's own objects, so we notice later changes in them. A value that is stored by value
+    becomes plain data at once: this request reads what the next one will.
 
     Raises:
         EncodeError: The value cannot be carried; ``SessionTooLarge`` if it has more parts than a session has bytes.
@@ -171,9 +171,9 @@ def as_stored(codec: Codec, key: str, value: Any) -> Any:
     try:
         payload = codec.encode({key: value})
     except _TooManyParts:
-        raise  # to copy it would have no end either
+        raise  # copying it would take forever, too
     except SessionTooLarge:
-        return value  # judged at commit, over all values together
+        return value  # the commit checks all values together
     if type(value) in _CONTAINERS:
         return value
     data = codec.decode(payload)
@@ -181,7 +181,7 @@ def as_stored(codec: Codec, key: str, value: Any) -> Any:
 
 
 def _is_plain_value(key: str, value: Any) -> bool:
-    """Return whether ``session[key] = value`` needs no proof: a single immutable value that every codec carries."""
+    """Return whether ``session[key] = value`` needs no check: a single immutable value that every codec carries."""
     if type(key) is not str or not key.isascii():
         return False
     kind = type(value)

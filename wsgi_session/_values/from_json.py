@@ -1,4 +1,4 @@
-"""Parsed JSON as the values that it was written from; what was never written is refused."""
+"""Turns parsed JSON back into the values that it was written from; refuses what we never write."""
 
 import base64
 from collections.abc import Callable
@@ -76,7 +76,7 @@ def _read_uuid(text: Any, safety: Any) -> UUID:
 
 
 def _read_markup(text: str) -> str:
-    from markupsafe import Markup  # not before somebody stored one
+    from markupsafe import Markup  # imported only once somebody stored one
 
     return Markup(text)  # noqa: S704  it was one when it was stored
 
@@ -87,7 +87,7 @@ def _check_depth(depth: int) -> None:
 
 
 def _of(kind: type[T], value: Any) -> T:
-    """Return *value*, or refuse what is never written."""
+    """Return *value* if it is a *kind*; we never write anything else there."""
     if not isinstance(value, kind):
         raise ValueError("a value that is never written")
     return value

@@ -1,6 +1,6 @@
 """A ``datetime`` or a ``time`` as JSON and back, with what equality ignores: ``fold``, and the zone itself.
 
-ISO text where that says all of it, else an object::
+ISO text if that says all of it, else an object::
 
     "2026-10-25T02:30:00+01:00"
     {"text": "2026-10-25T02:30:00", "fold": 1, "zone": "Europe/Berlin"}
@@ -26,7 +26,7 @@ def moment_to_json(value: datetime | time) -> str | dict[str, Any]:
         if isinstance(value, time) and value.utcoffset() is None:
             raise ValueError("is a time in a zone whose offset depends on the date; store a datetime")
         value = value.replace(tzinfo=None)
-    # By the method of the type itself: a stand-in for it may have one of its own.
+    # By the type's own method: a test's stand-in for it may have another.
     text = datetime.isoformat(value) if isinstance(value, datetime) else time.isoformat(value)
     return {"text": text, **extra} if extra else text
 
@@ -49,7 +49,7 @@ def moment_from_json(kind: type[Moment], content: Any) -> Moment:
 
 
 def _named(zone: timezone) -> dict[str, str]:
-    # What ``timezone`` was made of, which is all of its state: equality compares the offset only.
+    # The arguments of ``timezone`` are all of its state; equality compares the offset only.
     offset, *names = zone.__getinitargs__()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     if offset and abs(offset) < timedelta(seconds=1):
         raise ValueError("is less than a second off UTC, which Python reads back as UTC")
@@ -61,7 +61,7 @@ def _named(zone: timezone) -> dict[str, str]:
 
 
 def _key_of(zone: tzinfo) -> str:
-    from zoneinfo import ZoneInfo  # not before somebody has one
+    from zoneinfo import ZoneInfo  # imported only once somebody has one
 
     if type(zone) is not ZoneInfo:
         kind = f"{type(zone).__module__}.{type(zone).__qualname__}"
@@ -70,7 +70,7 @@ def _key_of(zone: tzinfo) -> str:
             "take the zone from zoneinfo.ZoneInfo, or store value.astimezone(datetime.UTC)"
         )
     try:
-        key = zone.__reduce__()[1][0]  # only what has a key that leads to it again can be copied
+        key = zone.__reduce__()[1][0]  # only a zone that its key leads back to can be copied
     except Exception:  # noqa: BLE001  an error of the copying module's own
         raise ValueError("is in a time zone that was read from a file; store value.astimezone(datetime.UTC)") from None
     return str(key)

@@ -1,6 +1,6 @@
 """The fast path: most sessions hold JSON's own types only, and msgspec writes and reads these in one call.
 
-In doubt data is not plain: then it goes value by value, through :mod:`.to_json` and :mod:`.from_json`.
+If in doubt, data is not plain and goes value by value, through :mod:`.to_json` and :mod:`.from_json`.
 """
 
 import math
@@ -21,24 +21,24 @@ _JSON: Final = _JSON_CONTAINERS | {str, bool, type(None), int, float}
 
 
 def plain_json(data: Mapping[str, Any]) -> bytes | None:
-    """Return *data* as JSON if that alone says all of it, as of most sessions; else ``None``."""
+    """Return *data* as JSON if plain JSON can carry all of it, as for most sessions; else ``None``."""
     try:
         items = _json_items(data)
         if items is None:
             return None
         payload = msgspec.json.encode(data)
         is_plain = len(payload) <= MAX_DATA_BYTES and is_untagged(payload) and _are_exact(items, payload)
-    except Exception:  # noqa: BLE001  whatever cannot be carried, the other way says what and where
+    except Exception:  # noqa: BLE001  the slow path reports what and where
         return None
     return payload if is_plain else None
 
 
 def _json_items(data: Any) -> list[Any] | None:
-    """Return all that is in *data*, if it is of JSON's own types all the way down, not too deep, and not too much.
+    """Return everything in *data* if all of it is of JSON's own types, not too deep, and not too much.
 
-    msgspec writes more than it reads back: a tuple as a list, a date as text, a subclass as what it is one of. So the
-    types of all values are looked at, one level at a time, and before anything is written: a list that is in a list
-    twice is written twice, so that a few of them make gigabytes.
+    msgspec writes more than it reads back: a tuple as a list, a date as text, a subclass as its base. So we check the
+    types of all values, one level at a time, before anything is written: a list that is in a list twice is written
+    twice, and a few levels of that make gigabytes.
     """
     every: list[Any] = []
     containers = [data]
@@ -46,7 +46,7 @@ def _json_items(data: Any) -> list[Any] | None:
         length = sum(map(len, containers))
         if len(every) + length > MAX_DATA_BYTES:
             return None
-        # In one call. A dict that ever had a key which is no plain ``str`` gives its keys too: then there are too many.
+        # In one call. A dict that ever had a key other than a plain ``str`` gives its keys too: the count is too high.
         items = get_referents(*containers)
         if len(items) != length or not _are_seen(containers):
             return None
@@ -66,12 +66,12 @@ class _Attributed:
 
 
 _probe = _Attributed()
-# From Python 3.13 on, the dict of a living object's attributes gives nothing: the object has them.
+# Since Python 3.13, the ``__dict__`` of an object that is in use gives nothing: the object has the values.
 _IS_EVERY_DICT_SEEN: Final = len(get_referents(vars(_probe))) == 1
 
 
 def _are_seen(containers: list[Any]) -> bool:
-    """Return whether each of *containers* gave its items, when all together gave the right number."""
+    """Return whether each of *containers* gave its items, given that together they gave the right number."""
     return _IS_EVERY_DICT_SEEN or [*map(len, map(get_referents, containers))] == [*map(len, containers)]
 
 
@@ -88,12 +88,12 @@ def _of_kind(kind: type[T], items: list[Any]) -> Iterator[T]:
 
 
 def is_untagged(payload: bytes) -> bool:
-    """Return whether no object in *payload* names a type; in doubt ``False``."""
+    """Return whether no object in *payload* names a type; ``False`` if in doubt."""
     return b"$" not in payload or b'{"$' not in payload
 
 
 def is_shallow(data: Any, payload: bytes) -> bool:
-    """Return whether *data*, which *payload* reads as, is nested at most ``MAX_DEPTH`` levels deep."""
+    """Return whether *data*, decoded from *payload*, is nested at most ``MAX_DEPTH`` levels deep."""
     if payload.count(b"[") + payload.count(b"{") <= MAX_DEPTH:
         return True  # nothing is deeper than all its brackets
     containers = [data]

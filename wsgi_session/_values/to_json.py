@@ -1,4 +1,4 @@
-"""Values as JSON: a type that JSON lacks gets a tag, and what cannot be carried is refused with its place."""
+"""Values as JSON: a type that JSON lacks gets a tag, and a value that cannot be carried is refused with its place."""
 
 import base64
 import dataclasses
@@ -23,7 +23,7 @@ AS_IS: Final = frozenset({str, bool, type(None)})
 
 
 class Unfit(Exception):
-    """A value that cannot be carried; each container on the way out adds where it held it."""
+    """A value that cannot be carried; each container on the way out adds its position."""
 
     def __init__(self, reason: str, *, remedy: str = "") -> None:
         super().__init__(reason)
@@ -33,7 +33,7 @@ class Unfit(Exception):
 
 
 def to_json(value: Any, depth: int) -> Any:
-    """Return *value*, which lies *depth* levels deep, as what JSON has. Raises :class:`Unfit`."""
+    """Return *value*, which is *depth* levels deep, in JSON's own types. Raises :class:`Unfit`."""
     kind = type(value)
     if kind in AS_IS:
         return value
@@ -60,19 +60,19 @@ def _other_to_json(value: Any, depth: int) -> Any:
     try:
         fields = fields_of(value)
     except AttributeError:
-        raise Unfit(f"is of type {kind.__name__}, of which a field was never set") from None
+        raise Unfit(f"is of type {kind.__name__}, with a field that was never set") from None
     if fields is None:
         raise Unfit(f"is of type {kind.__name__}, which cannot be stored (see the docs on values)")
     return to_json(fields, depth)
 
 
 def _stands_in(value: Any, base: type) -> bool:
-    """Return whether *value* is of a class that takes every *base* for one of its own, as freezegun's for a test."""
+    """Return whether the class of *value* claims every *base* as its instance, as freezegun's do in tests."""
     return base in _STOOD_IN and isinstance(_STOOD_IN[base], type(value)) and not getattr(value, "__dict__", None)
 
 
 def _remedy_for(value: Any, base: type) -> str:
-    kind = type(value)  # asked in place of the value, which may have a ``__getattr__``
+    kind = type(value)  # not the value itself, which may have a ``__getattr__``
     if base is dict and hasattr(kind, "getlist"):
         return "{0}.to_dict(flat=False)" if hasattr(kind, "to_dict") else "dict({0}.lists())"
     if base is str and hasattr(kind, "__html__"):
@@ -81,7 +81,7 @@ def _remedy_for(value: Any, base: type) -> str:
 
 
 def fields_of(value: Any) -> dict[str, Any] | list[Any] | None:
-    """Return what ``msgspec.convert`` makes an equal object of, one level deep; ``None`` for any other object."""
+    """Return the data from which ``msgspec.convert`` makes an equal object, one level deep; ``None`` for any other."""
     if isinstance(value, msgspec.Struct):
         config = value.__struct_config__
         held = [getattr(value, name) for name in value.__struct_fields__]
@@ -97,7 +97,7 @@ def fields_of(value: Any) -> dict[str, Any] | list[Any] | None:
         return None
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    # Of the class: the object may have a ``__getattr__`` that answers to any name.
+    # From the class: the object may have a ``__getattr__`` that answers to any name.
     attributes = getattr(type(value), "__attrs_attrs__", None)
     return None if attributes is None else {field.name: getattr(value, field.name) for field in attributes}
 
@@ -146,7 +146,7 @@ def _write_dict(values: dict[Any, Any], depth: int) -> dict[str, Any]:
             unfit.path.append(key)
             raise
     if len(written) != len(values):
-        raise Unfit("is a dict of which two keys are stored as the same")
+        raise Unfit("is a dict with two keys that are stored as the same")
     if is_object and not (len(written) == 1 and next(iter(written)).startswith("$")):
         return written
     return {"$dict": [[key, value] for key, value in written.items()]}
@@ -161,7 +161,7 @@ def _key_to_json(key: Any) -> str | int:
 
 
 def is_text(key: object) -> TypeGuard[str]:
-    """Return whether *key* is stored as a text, and reads back as one that is equal to it."""
+    """Return whether *key* is stored as text that reads back equal to it."""
     # An enum is stored by value, as everywhere. Another subclass may even compare in its own way.
     return type(key) is str or (isinstance(key, str) and isinstance(key, enum.Enum))
 
@@ -169,9 +169,9 @@ def is_text(key: object) -> TypeGuard[str]:
 def _write_set(values: Any, depth: int, tag: str) -> dict[str, Any]:
     written = _write_items(values, depth)
     try:
-        # By value: what was two may have become one, or what a set cannot hold.
+        # By value, two elements may have become one, or something that a set cannot hold.
         if len({from_json(item, depth + 1) for item in written}) != len(written):
-            raise Unfit("is a set of which two elements are stored as the same")
+            raise Unfit("is a set with two elements that are stored as the same")
         # Sorted, because the order of a set differs between processes and equal data must give equal bytes.
         return {tag: sorted(written, key=msgspec.json.encode)}
     except TypeError:
@@ -198,12 +198,12 @@ def _write_decimal(value: Decimal, _depth: int) -> dict[str, str]:
 
 
 def _write_uuid(value: UUID, _depth: int) -> dict[str, Any]:
-    # How it was made, of which equality knows nothing.
+    # How it was made, which equality ignores.
     safety: object = value.is_safe
     if safety is SafeUUID.unknown:
         return {"$uuid": str(value)}
     if not isinstance(safety, SafeUUID):
-        raise Unfit("is a UUID whose is_safe is no SafeUUID")
+        raise Unfit("is a UUID whose is_safe is not a SafeUUID")
     return {"$uuid": [str(value), safety.value]}
 
 
@@ -228,7 +228,7 @@ WRITERS: Final[dict[type, _Writer]] = {
 
 _STOOD_IN: Final[dict[type, object]] = {date: date.min, datetime: datetime(1970, 1, 1, tzinfo=UTC)}
 
-# What makes of a subclass the type itself, where calling the type does not.
+# How to turn a subclass into the type itself, where calling the type does not.
 _REMEDIES: Final[dict[type, str]] = {
     str: "str.__str__({0})",
     datetime: "datetime.fromisoformat({0}.isoformat())",
@@ -240,7 +240,7 @@ _REMEDIES: Final[dict[type, str]] = {
 
 
 def where(path: list[Any]) -> str:
-    """Return what one writes to get at what lies at *path* in a session."""
+    """Return the expression for the value at *path* in a session."""
     # A number of thousands of digits has no repr.
     is_short = (not (isinstance(step, int) and is_endless(step)) for step in path)
     return "session" + "".join(f"[{step!r}]" if short else "[…]" for step, short in zip(path, is_short, strict=True))

@@ -1,4 +1,4 @@
-"""One value of a session, apart from its bytes: whether it can change, a copy of it, and what it is as a type."""
+"""One value of a session, apart from its bytes: whether it can change, a copy of it, and a conversion to a type."""
 
 import enum
 from copy import deepcopy
@@ -19,7 +19,7 @@ _IMMUTABLE: Final = (str, int, float, type(None), bytes, datetime, date, time, t
 
 
 def is_mutable(value: Any) -> bool:
-    """Return whether *value*, once handed out, could be changed without the session being told."""
+    """Return whether *value*, once handed out, could change without the session noticing."""
     return not isinstance(value, _IMMUTABLE)
 
 
@@ -43,6 +43,6 @@ def copied(value: Any) -> Any:
     if isinstance(value, enum.Enum):
         return copied(value.value)
     if isinstance(value, dict | list | set):
-        return deepcopy(value)  # what cannot be stored, as the default of an apply() that makes something else of it
+        return deepcopy(value)  # not storable, as the default of an apply() that makes something else of it
     fields = None if kind in WRITERS else fields_of(value)
     return value if fields is None else copied(fields)

@@ -390,7 +390,7 @@ def test_keys_that_are_stored_as_one_are_refused() -> None:
         __hash__ = object.__hash__
         __eq__ = object.__eq__
 
-    with pytest.raises(EncodeError, match=r"session\['key'\] is a dict of which two keys are stored as the same"):
+    with pytest.raises(EncodeError, match=r"session\['key'\] is a dict with two keys that are stored as the same"):
         as_stored(CODEC, "key", {Own.RED: 1, "red": 2})
 
 
@@ -520,7 +520,7 @@ def test_a_uuid_keeps_how_it_was_made() -> None:
 
 def test_a_uuid_that_was_made_in_no_known_way_is_refused() -> None:
     """Its ``is_safe`` can be anything."""
-    with pytest.raises(EncodeError, match="is a UUID whose is_safe is no SafeUUID"):
+    with pytest.raises(EncodeError, match="is a UUID whose is_safe is not a SafeUUID"):
         CODEC.encode({"key": uuid.UUID(int=3, is_safe=0)})  # type: ignore[arg-type]
 
 
