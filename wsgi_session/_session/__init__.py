@@ -1,1 +1,1 @@
-"""What an application holds, of one request."""
+"""The session of one request, as the application uses it."""

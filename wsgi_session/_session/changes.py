@@ -20,12 +20,12 @@ _LIVE: Final = frozenset({dict, list, set})
 
 
 class Changes:
-    """The values of a session, and enough memory of what was done to them to do it again on fresher ones.
+    """The values of a session, and a record of what was done to them, for doing it again on fresher ones.
 
     Args:
         codec: Says which values can be stored, and notices changes inside of values.
         data: The values as loaded; owned by this object from now on.
-        base: The bytes that *data* was decoded from; empty for a session that nothing is stored of.
+        base: The bytes that *data* was decoded from; empty if nothing of the session is stored.
     """
 
     __slots__ = ("_assigned", "_base", "_codec", "_is_cleared", "_is_marked", "_operations", "_watched", "data")
@@ -35,10 +35,10 @@ class Changes:
         self._base = base
         self._is_marked = False
         self._is_cleared = False
-        # Keys that got a new value, or were removed: what others did to them does not matter any more.
+        # Keys that got a new value, or were removed: what others did to them no longer matters.
         self._assigned: set[str] = set()
         self._operations: dict[str, list[Operation]] = {}
-        # Keys whose list or dict the application holds, and may change without telling.
+        # Keys whose list or dict the application holds, and may change unnoticed.
         self._watched: set[str] = set()
         self.data = data
 
@@ -50,7 +50,7 @@ class Changes:
         try:
             return self.encode() != self._base
         except EncodeError:
-            return True  # raised at the commit, which says where
+            return True  # the commit raises it, and says where
 
     def read(self, key: str) -> Any:
         """Return the live value of *key*. Raises ``KeyError`` when it is absent."""
@@ -60,7 +60,7 @@ class Changes:
         return value
 
     def read_at(self, path: Path) -> Any:
-        """Return the live value at *path*, or ``ABSENT``. Raises ``TypeError`` where that leads through no dict."""
+        """Return the live value at *path*, or ``ABSENT``. Raises as :func:`find`."""
         value = find(self.data, path)
         if value is not ABSENT:
             self._watch(path, value)
@@ -69,7 +69,7 @@ class Changes:
     def assign(self, key: str, value: Any) -> None:
         """Set *key*. Raises ``EncodeError`` for a value that cannot be stored, with nothing changed.
 
-        The very list or dict that is there already is no new value: what changed inside of it is merged as ever.
+        Assigning the list or dict that is already there gives no new value: changes inside of it are merged as usual.
         """
         value = as_stored(self._codec, key, value)
         if not is_mutable(value):
@@ -113,7 +113,7 @@ class Changes:
         self._remember(removed(path))
 
     def clear(self) -> None:
-        """Remove everything, also what other requests committed before this one does."""
+        """Remove everything, including what other requests commit before this one does."""
         if not self.data and not self._is_marked:
             return
         self.data.clear()
@@ -122,7 +122,7 @@ class Changes:
         self._is_cleared = self._is_marked = True
 
     def apply(self, key: Key, function: Callable[[Any], Any]) -> Any:
-        """Replace the value of *key* by what *function* makes of it, and remember how."""
+        """Replace the value of *key* by the result of *function*, and remember the function."""
         path = path_of(key)
         value = copied(self._as_stored_at(path, function(copied(find(self.data, path)))))
         put(self.data, path, value)
@@ -131,7 +131,7 @@ class Changes:
         return value
 
     def append(self, key: Key, item: Any) -> None:
-        """Append *item* to the list under *key*, in place, so that who holds the list sees it."""
+        """Append *item* to the list under *key*, in place, so code that holds the list sees it."""
         path = path_of(key)
         items = find(self.data, path)
         self._as_stored_at(path, [item])
@@ -143,7 +143,7 @@ class Changes:
         self._remember(appended(path, item))
 
     def emptied(self) -> "Changes":
-        """Return the changes of a session that nothing is stored of."""
+        """Return the changes of a new session, of which nothing is stored."""
         return Changes(self._codec, {}, b"")
 
     def encode(self) -> bytes:
@@ -167,11 +167,11 @@ class Changes:
         self._operations.clear()
 
     def merge_into(self, theirs: dict[str, Any]) -> Merged:
-        """Return *theirs*, what the store has by now, with these changes on top.
+        """Return *theirs*, what the store has now, with these changes on top.
 
         Raises:
             EncodeError: A nested change cannot be stored.
-            Exception: Whatever a function given to ``Session.apply`` raises on the value that it now meets.
+            Exception: Whatever a function given to ``Session.apply`` raises on the newer value.
         """
         base, mine, theirs = self._decode(self._base), self._decode(self.encode()), dict(theirs)
         lost = [key for key in self._operations if self._redo(key, base, mine, theirs)]
@@ -186,7 +186,7 @@ class Changes:
     def _remember(self, operation: Operation) -> None:
         self._is_marked = True
         key = operation.path[0]
-        # On a value of my own there is nothing to do again: the outcome is mine, whatever others did.
+        # On a value that I assigned there is nothing to do again: mine wins, whatever others did.
         if not self._is_cleared and key not in self._assigned:
             self._operations.setdefault(key, []).append(operation)
 
@@ -195,7 +195,7 @@ class Changes:
             self._watched.add(path[0])
 
     def _as_stored_at(self, path: Path, value: Any) -> Any:
-        """Like :func:`as_stored`, for an entry: what is wrong with it is said with the whole path."""
+        """Like :func:`as_stored`, for an entry: errors name the whole path."""
         if path[1:]:
             nested = value
             for step in reversed(path[1:]):
@@ -204,14 +204,14 @@ class Changes:
         return as_stored(self._codec, path[-1], value)
 
     def _redo(self, key: str, base: dict[str, Any], mine: dict[str, Any], theirs: dict[str, Any]) -> bool:
-        """Do the operations on *key* again, in *theirs* and in *base*: what is left to merge is what else I did to it.
+        """Do the operations on *key* again, in *theirs* and in *base*: my other changes remain to merge.
 
         Returns:
-            Whether one of them stored something over what the others did.
+            Whether one of them overwrote what the others did.
         """
         operations, was, now = self._operations[key], base.get(key, ABSENT), theirs.get(key, ABSENT)
         if is_same(was, now):
-            return False  # mine is the outcome
+            return False  # mine wins
         expected = mine.get(key, ABSENT)
         if key in self._watched:
             try:
@@ -237,10 +237,10 @@ class Changes:
         return self._decode(self._codec.encode({key: result})).get(key, ABSENT)
 
     def _adopt(self, mine: dict[str, Any], stored: dict[str, Any]) -> bytes | None:
-        """Take over what others stored, and return the bytes of that; ``None`` if it is too much together.
+        """Take over what others stored, and return the bytes of all; ``None`` if together they are too many.
 
-        What the application holds stays as it is, and is merged again at the next commit: to replace it would lose
-        what is changed inside of it later, and to change it would change what may be held elsewhere, too.
+        A value that the application holds stays as it is, and is merged again at the next commit: replacing it would
+        lose later changes inside of it, and changing it might change what is held elsewhere, too.
         """
         held = {key for key in self._watched if is_mutable(self.data.get(key))}
         data = {key: mine[key] for key in held} | {key: value for key, value in stored.items() if key not in held}
@@ -258,5 +258,5 @@ class Changes:
 
 
 def _outermost(paths: set[Path]) -> list[Path]:
-    """Return *paths* without those that lead into what another one leads to, so that nothing is compared twice."""
+    """Return *paths* without those inside of another one, so we compare nothing twice."""
     return [path for path in paths if not any(path[:depth] in paths for depth in range(1, len(path)))]

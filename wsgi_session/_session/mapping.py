@@ -52,11 +52,11 @@ class SessionMapping(MutableMapping[str, Any]):
             return dict.fromkeys(self._transaction.use().changes.data).keys()
 
     def values(self) -> ValuesView[Any]:
-        """Return the live values of the keys that there are now."""
+        """Return the live values of the current keys."""
         return self._snapshot().values()
 
     def items(self) -> ItemsView[str, Any]:
-        """Return the keys that there are now with their live values."""
+        """Return the current keys with their live values."""
         return self._snapshot().items()
 
     @overload
@@ -83,7 +83,7 @@ class SessionMapping(MutableMapping[str, Any]):
                 live value, whose nested changes are saved.
 
         Raises:
-            TypeError: A path leads through something that is no dict.
+            TypeError: A path leads through something that is not a dict.
         """
         with self._transaction.lock:
             changes = self._transaction.use().changes
@@ -100,8 +100,8 @@ class SessionMapping(MutableMapping[str, Any]):
     def set(self, key: Key, value: Any) -> None:
         """Store *value* under *key*. Raises ``EncodeError`` right here for a value that cannot be stored.
 
-        A tuple is a path through dicts, which are made where there are none. Then only that entry is set, also when
-        another request changes others of the same dict. Raises ``TypeError`` where a path leads through no dict.
+        A tuple is a path through dicts, which are made where missing. Then only that entry is set, even if another
+        request changes others of the same dict. Raises ``TypeError`` if a path leads through anything but dicts.
         """
         path = path_of(key)
         if len(path) == 1:
@@ -113,7 +113,7 @@ class SessionMapping(MutableMapping[str, Any]):
     def remove(self, key: Key) -> None:
         """Remove *key*; no error when it is absent.
 
-        A tuple is a path through dicts. Raises ``TypeError`` where a path leads through no dict.
+        A tuple is a path through dicts. Raises ``TypeError`` if a path leads through anything but dicts.
         """
         path = path_of(key)
         if len(path) == 1:
@@ -164,7 +164,7 @@ class SessionMapping(MutableMapping[str, Any]):
         return self
 
     def clear(self) -> None:
-        """Remove all data, also what other requests store before this one is committed. The id stays.
+        """Remove all data, including what other requests store before this one is committed. The id stays.
 
         A session that reads empty is left as it is. This is no logout: see :meth:`destroy`.
         """
@@ -176,9 +176,9 @@ class SessionMapping(MutableMapping[str, Any]):
     # --- exact under conflict ----------------------------------------------------------------------------------------
 
     def increment(self, key: Key, by: Any = 1) -> Any:
-        """Add *by* to the number under *key*, absent counting as 0, and return the sum.
+        """Add *by* to the number under *key*, 0 if absent, and return the sum.
 
-        Exact: when requests race, every one's increment counts. The returned sum is what this request knows, so two
+        Exact: when requests race, every increment counts. The returned sum is what this request knows, so two
         requests at once may get the same one; for the stored sum, call :meth:`save` first, and then :meth:`get`.
 
         Args:
@@ -186,7 +186,7 @@ class SessionMapping(MutableMapping[str, Any]):
             by: A number: ``int``, ``float`` or ``Decimal``.
 
         Raises:
-            TypeError: The value is no number, or a path leads through something that is no dict.
+            TypeError: The value is not a number, or a path leads through something that is not a dict.
         """
 
         def add(value: Any) -> Any:
@@ -196,35 +196,35 @@ class SessionMapping(MutableMapping[str, Any]):
             return self._transaction.changes().apply(key, add)
 
     def append(self, key: Key, item: Any) -> None:
-        """Append *item* to the list under *key*, absent counting as an empty list.
+        """Append *item* to the list under *key*, an empty one if absent.
 
-        Exact: when requests race, every one's item is kept. In this request, the list has the items that it knows of.
+        Exact: when requests race, every item is kept. In this request, the list has the items that it knows of.
 
         Args:
             key: Where the list is; a tuple is a path through dicts, which are made: ``("cart", "notes")``.
             item: What to append.
 
         Raises:
-            TypeError: The value is no list, or a path leads through something that is no dict.
+            TypeError: The value is not a list, or a path leads through something that is not a dict.
         """
         with self._transaction.lock:
             self._transaction.changes().append(key, item)
 
     def apply(self, key: Key, function: Callable[[Any], Any], default: Any = None) -> Any:
-        """Replace the value of *key*, or *default* where it is absent, by ``function(value)`` and return that.
+        """Replace the value of *key*, or *default* if it is absent, by ``function(value)`` and return that.
 
         Exact: if another request changed the value meanwhile, *function* runs again on the newer one, after the
-        application returned. So it must be pure: it depends on its argument only. What it raises then, nothing of the
-        request is stored, and the error takes the place of the response. The returned value is what this request
-        knows, as for :meth:`increment`.
+        application returned. So it must be pure: it depends on its argument only. If it raises then, nothing of the
+        request is stored, and the error replaces the response. The returned value is what this request knows, as for
+        :meth:`increment`.
 
         Args:
             key: What to replace; a tuple is a path through dicts, which are made: ``("cart", "pear")``.
             function: From the value to the new one.
-            default: What *function* is called with where nothing is stored.
+            default: What *function* gets if nothing is stored.
 
         Raises:
-            TypeError: A path leads through something that is no dict.
+            TypeError: A path leads through something that is not a dict.
         """
         with self._transaction.lock:
             changes = self._transaction.changes()

@@ -1,7 +1,7 @@
 """Three-way merge of one session that two requests edited. Pure: dicts in, new dict out.
 
 The three are *base* (as this request loaded it), *mine* (as this request leaves it) and *theirs* (as the store has it
-by now). None of them is changed, and nothing of them is shared with the result's own containers.
+now). None of them is changed, and the result's own containers share nothing with them.
 """
 
 from collections.abc import Collection, Mapping
@@ -19,7 +19,7 @@ class Merged(NamedTuple):
 
     data: dict[str, Any]
     overwritten: tuple[str, ...]
-    """The keys that both sides changed, so that a change of theirs may be lost."""
+    """The keys that both sides changed: a change of theirs may be lost."""
 
 
 def merge(
@@ -36,8 +36,8 @@ def merge(
         base: The data both sides started from.
         mine: The data as I leave it.
         theirs: The data as somebody else left it.
-        assigned: Keys that I gave a new value or removed on purpose. My value counts as a whole, even if it is again
-            as in *base*. Under any other key, dicts are merged entry by entry.
+        assigned: Keys that I gave a new value or removed on purpose. My value counts as a whole, even if it equals
+            that in *base*. Under any other key, dicts are merged entry by entry.
         is_cleared: Whether I emptied the session first, which removes all that was committed before.
     """
 
@@ -51,7 +51,7 @@ def merge(
     for key in dict.fromkeys([*base, *mine, *theirs]):
         was, result, now = sides(key)
         is_lost = False
-        # Looked at here only: to look at every dict inside once more would take time as many times as it is deep.
+        # Checked at this level only: checking every dict inside again would multiply the time by the depth.
         if not _is_untouched(was, now):
             result, is_lost = _merge_value(was, result, now, is_assigned=key in assigned)
         put(merged, (key,), result)
@@ -64,7 +64,7 @@ def is_overwritten(base: Any, mine: Any, theirs: Any) -> bool:
     """Return whether *mine* in the place of *theirs* may lose what they did to the value.
 
     Two requests that both counted from 3 to 4, or put the same item into a list, leave the same value and have lost
-    one. Where both set a text or a flag to the same, nothing is lost.
+    one. If both set a text or a flag to the same, nothing is lost.
     """
     return not is_same(base, theirs) and (_may_sum_up(mine) or not is_same(mine, theirs))
 
@@ -82,15 +82,15 @@ def is_same(left: Any, right: Any) -> bool:
 
 
 def _is_untouched(left: Any, right: Any) -> bool:
-    """Like :func:`same`, but another order of the entries of a dict is a change, as for :class:`Changes`."""
+    """Like :func:`is_same`, but another order of the entries of a dict is a change, as for :class:`Changes`."""
     return left is right or (is_same(left, right) and repr(left) == repr(right))
 
 
 def _exact(value: Any) -> Any:
     """Return a hashable value that equals only that of the same value.
 
-    Every part of *value* appears in it once and is never made text as a whole: a text of texts escapes what was
-    escaped before, and doubles at every level. Frozensets remember their hash, so depth costs nothing here either.
+    Every part of *value* appears in it once, and no container becomes text: text of text escapes what was escaped
+    before, and doubles at every level. Frozensets remember their hash, so depth costs nothing here either.
     """
     kind = type(value)
     if kind in _EXACT_TYPES:
@@ -106,13 +106,13 @@ def _exact(value: Any) -> Any:
     return kind, repr(value)
 
 
-# Of one such type, what Python calls equal is the same. Floats have two zeros, a Decimal has digits, a datetime a zone.
+# Equal values of one such type are the same. Floats have two zeros, a Decimal has digits, a datetime a zone.
 _EXACT_TYPES: Final = frozenset({str, bytes, int, bool, type(None)})
 
 
 def _merge_value(base: Any, mine: Any, theirs: Any, *, is_assigned: bool = False) -> tuple[Any, bool]:
     if not is_assigned:
-        # Two requests that each make the dict that was not there yet share it from the beginning.
+        # If two requests both make a dict that did not exist, we merge them as if it had been empty before.
         entries = {} if base is ABSENT else base
         if isinstance(entries, dict) and isinstance(mine, dict) and isinstance(theirs, dict):
             return _merge_dicts(entries, mine, theirs)

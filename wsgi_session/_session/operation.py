@@ -1,4 +1,4 @@
-"""What a request did to a value, so that it can be done again on a fresher one."""
+"""What a request did to a value, in a form that can be done again on a fresher one."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -16,17 +16,17 @@ class Operation(NamedTuple):
     function: Callable[[Any], Any]
     """From the value, or ``ABSENT``, to the new one. It owns the value, and may change it in place."""
     is_blind: bool = False
-    """Whether the new value ignores the old one, so that what another request stored there is lost."""
+    """Whether the new value ignores the old one, and so loses what another request stored there."""
 
 
 def applied(path: Path, function: Callable[[Any], Any]) -> Operation:
     """Return the operation of a *function* that the application wrote."""
-    # Copies: one that works in place would change what it may have to be run on, or return, again.
+    # Copies: a function that works in place would change a value that it may have to run on, or return, again.
     return Operation(path, lambda value: copied(function(copied(value))))
 
 
 def appended(path: Path, item: Any) -> Operation:
-    """Return the operation that appends *item*, as it is by then, to a list."""
+    """Return the operation that appends *item*, as it is when this runs, to a list."""
 
     def append(value: Any) -> list[Any]:
         items: list[Any] = [] if value is ABSENT else require_list(value)
@@ -49,7 +49,7 @@ def written(path: Path, value: Any) -> Operation:
 
 
 def removed(path: Path) -> Operation:
-    """Return the operation that removes what is there."""
+    """Return the operation that removes the value."""
     return Operation(path, lambda _: ABSENT, is_blind=True)
 
 
@@ -57,7 +57,7 @@ def redone(operations: Iterable[Operation], key: str, value: Any) -> Any:
     """Return what *operations* make of the *value* of *key*, which stays as it is.
 
     Raises:
-        Exception: Whatever an operation raises on the value that it now meets.
+        Exception: Whatever an operation raises on the newer value.
     """
     # One copy for all of them, or a thousand appends would copy a thousand lists.
     data = {} if value is ABSENT else {key: copied(value)}
@@ -67,7 +67,7 @@ def redone(operations: Iterable[Operation], key: str, value: Any) -> Any:
 
 
 def require_list(value: Any) -> list[Any]:
-    """Return *value*. Raises ``TypeError`` if it is no list."""
+    """Return *value*. Raises ``TypeError`` if it is not a list."""
     if not isinstance(value, list):
         raise TypeError(f"append() needs a list, this key holds a {type(value).__name__}.")
     return value

@@ -5,7 +5,7 @@ from typing import Any, Final
 __all__ = ["ABSENT", "Key", "Path", "find", "look", "path_of", "put"]
 
 ABSENT: Final[Any] = object()
-"""Stands for a value that is not there."""
+"""Marks an absent value."""
 
 Path = tuple[str, ...]
 """The keys to a value, from the session inwards: ``("cart", "pear")``."""
@@ -18,7 +18,7 @@ def path_of(key: Any) -> Path:
     """Return *key* as a path.
 
     Raises:
-        TypeError: It is a tuple that is empty, or holds anything but text: the index of a list is no step of a path.
+        TypeError: It is a tuple that is empty, or holds anything but text: a list's index cannot be a step of a path.
     """
     if not isinstance(key, tuple):
         return (key,)
@@ -31,7 +31,7 @@ def path_of(key: Any) -> Path:
 
 
 def find(data: dict[str, Any], path: Path) -> Any:
-    """Return the value at *path*, or :data:`ABSENT`. Raises ``TypeError`` where the way leads through no dict."""
+    """Return the value at *path*, or :data:`ABSENT`. Raises ``TypeError`` if a step on the way is not a dict."""
     value: Any = data.get(path[0], ABSENT)
     for depth in range(1, len(path)):
         if value is ABSENT:
@@ -44,7 +44,7 @@ def find(data: dict[str, Any], path: Path) -> Any:
 
 
 def look(data: dict[str, Any], path: Path) -> Any:
-    """Like :func:`find`, but where the way leads through no dict, there is nothing."""
+    """Like :func:`find`, but returns :data:`ABSENT` if a step on the way is not a dict."""
     try:
         return find(data, path)
     except TypeError:
@@ -52,7 +52,7 @@ def look(data: dict[str, Any], path: Path) -> Any:
 
 
 def put(data: dict[str, Any], path: Path, value: Any) -> None:
-    """Put *value* at *path*, after :func:`find`. Dicts on the way are made; :data:`ABSENT` removes what is there."""
+    """Put *value* at *path*, after :func:`find`. Makes missing dicts on the way; :data:`ABSENT` removes the entry."""
     last = path[-1]
     for step in path[:-1]:
         if value is ABSENT and step not in data:

@@ -1,4 +1,4 @@
-"""What this request's session asks of the store and of the browser: one pure decision table."""
+"""What a commit has to do in the store and with the cookie: one pure decision table."""
 
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
@@ -7,7 +7,7 @@ __all__ = ["CookieAction", "Facts", "Plan", "StoreAction", "make_plan"]
 
 
 class StoreAction(Enum):
-    """What the store is asked to do."""
+    """What to do in the store."""
 
     NOTHING = "nothing"
     CREATE = "create"
@@ -18,7 +18,7 @@ class StoreAction(Enum):
     REPLACE = "replace"
     """Delete the destroyed session, then create the one that was begun after it."""
     WITHDRAW = "withdraw"
-    """Drop what only the holder of a new id may have: the response headers that would have carried it never leave."""
+    """Drop what only the holder of a new id may have: its cookie can no longer be sent."""
 
 
 class CookieAction(Enum):
@@ -37,7 +37,7 @@ class Plan(NamedTuple):
 
 
 class Facts(Protocol):
-    """What is known when the response headers are about to leave. A property may take some work, or fail."""
+    """What is known at a commit. A property may take some work, or fail."""
 
     exists: bool
     """A live record was loaded or stored before."""
@@ -46,13 +46,13 @@ class Facts(Protocol):
     is_rotation_due: bool
     """``rotate()`` was called."""
     is_unsent: bool
-    """The record is under an id that ``save()`` made, and whose cookie has not left yet."""
+    """The record is under an id that ``save()`` made, and whose cookie was not sent yet."""
     is_stale: bool
     """The cookie was signed with an older secret."""
     is_failed: bool
     """The application raised or answered 5xx."""
     can_set_cookie: bool
-    """The response head has not left, and will."""
+    """The response headers were not sent yet, and will be."""
     pending_cookie: CookieAction
     """The cookie action that an earlier ``save()`` left for the response headers."""
 
@@ -87,7 +87,7 @@ _SEND: Final = CookieAction.SEND
 
 
 def make_plan(facts: Facts) -> Plan:
-    """Return what *facts* ask for: most requests only look, and ask for nothing."""
+    """Return what *facts* require: nothing, for the many requests that only read."""
     # Create and rotate only if the new id can still be sent, and never for a failed request: it must not gain rights.
     can_begin = facts.can_set_cookie and not facts.is_failed
     if facts.is_destroyed:
@@ -101,9 +101,9 @@ def make_plan(facts: Facts) -> Plan:
         return Plan(StoreAction.NOTHING, facts.pending_cookie) if facts.can_set_cookie else _NOTHING
     if facts.is_rotation_due and can_begin:
         return _ROTATE
-    # Asked last, only where it matters.
+    # Last, and only where it matters: it may cost an encoding.
     is_written = not facts.is_failed and facts.is_dirty
-    # Whoever planted the old id must not get under it what was stored after rotate() (session fixation).
+    # An attacker who planted the old id must not find under it what was stored after rotate() (session fixation).
     if not facts.can_set_cookie and (facts.is_unsent or (facts.is_rotation_due and is_written)):
         return _WITHDRAW
     is_cookie_due = facts.can_set_cookie and (facts.is_stale or facts.pending_cookie is _SEND)

@@ -17,12 +17,12 @@ _LONGEST_S: Final = timedelta.max // timedelta(seconds=1)
 class Session(SessionMapping):
     """The session of one request.
 
-    Nothing is read before the first use, nothing is created before something is stored, and what is unchanged is not
-    written. Every verb may be called from several threads of the request; all of them see the same state. Changes
+    We read nothing before the first use, create nothing before something is stored, and write nothing that is
+    unchanged. Every verb may be called from several threads of the request; all of them see the same state. Changes
     inside of lists and dicts are noticed and saved.
 
     Every verb may raise ``StoreUnavailable`` at the first use, and ``HeadersSent`` if the first use comes after the
-    response head has left. What the *browser* sent never raises.
+    response headers were sent. What the *browser* sent never raises.
 
     .. versionadded:: 1.0
     """
@@ -53,7 +53,7 @@ class Session(SessionMapping):
     # --- the life of the session -------------------------------------------------------------------------------------
 
     def destroy(self) -> None:
-        """End the session: its record is deleted and the browser told to forget the cookie. This is logout.
+        """End the session: we delete its record and make the browser forget the cookie. This is logout.
 
         Done even if the application then fails. What is stored afterwards begins a new session under a new id. If
         another request ended the session meanwhile, or gave it another id, the browser forgets its cookie all the same.
@@ -62,17 +62,17 @@ class Session(SessionMapping):
         with transaction.lock:
             if transaction.is_closed:
                 raise too_late("destroy()")
-            # Read, or nobody could tell later whether another request ended it meanwhile, or there never was one.
+            # Read it now: later, a session that another request ended would look as if there had never been one.
             state = transaction.use()
             transaction.check_store()
             destroyed_key = state.destroyed_key if state.stored is None else state.stored.key
-            # What comes after begins from nothing, but still remembers what is to be deleted and told.
+            # The new state is empty, but still knows the record to delete and the cookie to send.
             transaction.state = SessionState(
                 state.changes.emptied(), destroyed_key=destroyed_key, pending_cookie=state.pending_cookie
             )
 
     def rotate(self) -> None:
-        """Give the session a fresh id with this response and keep its data; the old id is dead.
+        """Give the session a fresh id with this response and keep its data; the old id leads nowhere.
 
         Call it after login and after every change of role, against session fixation. Several calls are one rotation.
         """
@@ -94,17 +94,17 @@ class Session(SessionMapping):
     def save(self) -> None:
         """Commit now, before a long stream or a slow call, what would otherwise be committed at the response headers.
 
-        What this commits stands, a rotation included, though the application then fails. The cookie of a new id goes
-        out with the response headers, those of an error page too. If none leave, because the application raises or
-        the client is gone, the record under the new id is deleted, as well as can be: the user is logged out, and
-        never half logged in. A :meth:`rotate` after this is a new rotation.
+        What this commits is final, even a rotation, and even if the application then fails. The cookie of a new id is
+        sent with the response headers, even those of an error page. If none are sent, because the application raises
+        or the client is gone, we delete the record under the new id (best effort): the user is logged out, and never
+        half logged in. A :meth:`rotate` after this is a new rotation.
 
-        After it, the session reads as it is stored, with what other requests changed meanwhile; but a list or dict that
-        was handed out stays as it is, and is merged again at the next commit.
+        Afterwards the session reads as it is stored, with what other requests changed meanwhile; but a list or dict
+        that was handed out stays as it is, and is merged again at the next commit.
 
         Raises:
-            HeadersSent: The response is over, or its headers left without the id that this needs: of a new session, or
-                after :meth:`rotate`.
+            HeadersSent: The response is over, or its headers were sent without the id that this needs: that of a new
+                session, or the one after :meth:`rotate`.
             EncodeError: A nested change cannot be stored; ``SessionTooLarge`` when all values are too big together.
             StoreUnavailable: The store did not answer.
             StoreConflict: Other requests were faster, for two seconds.
@@ -115,7 +115,7 @@ class Session(SessionMapping):
                 raise too_late("save()")
             state = transaction.state
             if transaction.headers_sent and state is not None:
-                # An error page left without the new id, and under the old one nothing may be stored any more.
+                # An error page was sent without the new id, and nothing may be stored under the old one any more.
                 if state.is_rotation_due:
                     raise too_late("save() after rotate()")
                 if state.stored is None and (state.changes.data or state.is_derived):
@@ -126,8 +126,7 @@ class Session(SessionMapping):
         """Return 32 secret bytes for *purpose* that change exactly when the id changes; for paired middleware.
 
         HMAC-SHA256 keyed with the session's token, independent of the middleware's ``secret``. After :meth:`rotate`
-        it is already that of the id which the response will carry. Asking makes a session that is not stored yet be
-        stored, and never makes a stored one dirty.
+        it already belongs to the new id. Calling it stores a new session; it never marks a stored one as changed.
         """
         transaction = self._transaction
         with transaction.lock:
@@ -143,8 +142,8 @@ class Session(SessionMapping):
     def id(self) -> str | None:
         """The public handle, 64 hexadecimal characters, useless as a cookie; ``None`` while there is no session.
 
-        After :meth:`rotate` it is already that of the id which the response will carry, while the store still has the
-        old one: to end a user's other sessions use ``SessionRegistry.revoke_others``, which knows both.
+        After :meth:`rotate` it is already the new id, while the store still has the old one: to end a user's other
+        sessions use ``SessionRegistry.revoke_others``, which knows both.
         """
         with self._transaction.lock:
             state = self._transaction.use()
@@ -205,5 +204,5 @@ class Session(SessionMapping):
 
 
 def transaction_of(session: Session) -> Transaction:
-    """Return what the manager and paired middleware steer of *session*: the one door behind it."""
-    return session._transaction  # noqa: SLF001  the line that this function is there for
+    """Return the transaction behind *session*, for the manager and paired middleware: the only way to it."""
+    return session._transaction  # noqa: SLF001  the one place that may

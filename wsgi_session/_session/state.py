@@ -1,4 +1,4 @@
-"""What is known of one request's session once it was used: the house's own notes behind the ``Session``."""
+"""What is known of one request's session once it was used: the internal state behind the ``Session``."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ __all__ = ["SessionState", "Stored"]
 class Stored:
     """A session that the store has."""
 
-    # No tuple: error pages and error trackers look into those without asking for their repr.
+    # Not a tuple: error pages and error trackers show the items of a tuple and skip its repr.
 
     token: str
     key: str
@@ -23,10 +23,10 @@ class Stored:
     is_stale: bool = False
     """Whether an older secret signed its cookie."""
     cookie_value: str | None = None
-    """The cookie's value as it came, if that is how it would be signed today."""
+    """The cookie's value as it came, if the newest secret signed it."""
 
     def __repr__(self) -> str:
-        return f"Stored({self.record!r})"  # an error page shows local variables: the token is not for it
+        return f"Stored({self.record!r})"  # error pages show local variables: leave the token out
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -42,21 +42,21 @@ class SessionState:
     """Whether paired middleware already used the secret that the response will carry."""
     is_rotation_due: bool = False
     is_unsent: bool = False
-    """Whether *stored* is under an id made in this request, whose cookie has not left yet."""
+    """Whether *stored* is under an id made in this request, whose cookie was not sent yet."""
     is_touch_refused: bool = False
-    """Whether the store could not move the idle limit, and is not asked again in this request."""
+    """Whether the store could not move the idle limit; we do not try again in this request."""
     has_future_times: bool = False
-    """Whether the record bears a time far in the future, and would never end."""
+    """Whether the record has a time far in the future, and would never end."""
     destroyed_key: str | None = None
     """The key of a destroyed session whose record is still to be deleted."""
     is_gone: bool = False
-    """Whether the session was found dead at a commit, so that nothing of this request may be stored."""
+    """Whether a commit found that the session had ended: nothing of this request may be stored then."""
     pending_cookie: CookieAction = CookieAction.NOTHING
     """The cookie action that an earlier ``save()`` left for the response headers."""
 
     @property
     def token(self) -> str:
-        """The secret that counts after this request, made now if there is none."""
+        """The secret that is valid after this request, made now if there is none."""
         if self.new_token is not None:
             return self.new_token
         if self.stored is not None:

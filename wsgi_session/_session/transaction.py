@@ -1,4 +1,4 @@
-"""What one request does to its session, under one lock: all that the manager and paired middleware steer."""
+"""What one request does to its session, under one lock, for the manager and paired middleware."""
 
 import threading
 from typing import Protocol
@@ -14,7 +14,7 @@ __all__ = ["Backend", "Transaction", "too_late"]
 
 
 class Backend(Protocol):
-    """What a transaction asks of the manager that opened it."""
+    """What a transaction needs from the manager that opened it."""
 
     @property
     def events(self) -> Dispatcher:
@@ -37,18 +37,18 @@ class Backend(Protocol):
 class Transaction:
     """The one object behind every copy of a request's :class:`~wsgi_session.Session`.
 
-    Its names have no underscore, since the object as a whole is private: ``transaction_of(session)`` is the one door.
+    Its names have no underscore, since the whole object is private: ``transaction_of(session)`` is the only way to it.
     Hold *lock* to read two of its attributes together, or to change one.
     """
 
     def __init__(self, backend: Backend, cookie_header: str) -> None:
         self.backend = backend
         self.cookie_header = cookie_header
-        # Taken again by the same thread, when a function that the application passed in uses the session itself.
+        # Reentrant: a function that the application passed in may use the session itself.
         self.lock = threading.RLock()
         # None until the session is used, so for most requests to the end.
         self.state: SessionState | None = None
-        # None unless the store did not answer this request: it is not asked again then.
+        # None unless the store did not answer this request: we do not ask it again then.
         self.failure: StoreUnavailable | None = None
         # Whether it is too late to set a cookie: the headers were sent, or never will be. What an existing session
         # holds can still be saved.
@@ -59,9 +59,9 @@ class Transaction:
         self.headers: Headers | None = None
         # Never None: what paired middleware adds to the response headers of a session that was used.
         self.header_edits: tuple[HeaderEdit, ...] = ()
-        # Whether rotate() was called, be it on a session that nothing is stored of.
+        # Whether rotate() was called, even on a session of which nothing is stored.
         self.rotation_requested = False
-        # Whether an event handler that uses the session is called by the very look-up that it would wait for.
+        # Whether a look-up runs: an event handler that it calls and that uses the session would wait for it forever.
         self.is_loading = False
 
     def use(self) -> SessionState:
@@ -70,11 +70,11 @@ class Transaction:
             self.check_store()
             if self.headers is not None and not is_never_shared(self.headers):
                 raise HeadersSent(
-                    "the session is used for the first time after the response head has left without Vary: Cookie, "
-                    "so a cache could hand this page to somebody else. Use the session before the first chunk."
+                    "the session was first used after the response headers were sent without Vary: Cookie, so a cache "
+                    "could serve this page to somebody else. Use the session before the first chunk."
                 )
             if self.is_loading:
-                raise SessionError("an event handler used the session that is being loaded just now")
+                raise SessionError("an event handler used the session while it was being loaded")
             self.is_loading = True
             try:
                 self.state = self.backend.find(self.cookie_header)
@@ -88,7 +88,7 @@ class Transaction:
         return self.state
 
     def changes(self) -> Changes:
-        """Return the changes, after a check that one more can still be carried out."""
+        """Return the changes, after a check that one more can still be stored."""
         state = self.use()
         self.check_writable(state)
         return state.changes
@@ -108,7 +108,7 @@ class Transaction:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the store has the session under the id that ``Session.derive`` speaks of. Reads nothing."""
+        """Whether the store has the session under the id that ``Session.derive`` uses. Reads nothing."""
         state = self.state
         return state is not None and state.stored is not None and not (state.is_gone or state.is_rotation_due)
 
@@ -120,27 +120,26 @@ class Transaction:
             return frozenset((coming,) if state.stored is None else (state.stored.key, coming))
 
     def edit_headers(self, edit: HeaderEdit) -> None:
-        """Let paired middleware's *edit* change the headers after the commit, once it is clear what the id is.
+        """Let paired middleware's *edit* change the headers after the commit, once the id is known.
 
-        Only if the session was used, and once however often it is asked for; again on the headers of a restarted
-        response.
+        Only if the session was used, and once however often it is added; again on the headers of a restarted response.
         """
         with self.lock:
             if edit not in self.header_edits:
                 self.header_edits += (edit,)
 
     def remember_headers(self, headers: Headers) -> None:
-        """Remember with which headers the response leaves: they decide whether a first use may still follow."""
-        # A copy, since the list is the application's; anything else is for the server to judge.
+        """Remember the headers of the response: they decide whether a first use may still follow."""
+        # A copy, since the list is the application's; the server judges anything else.
         self.headers = headers.copy() if isinstance(headers, list) else headers
 
     def forget_failure(self) -> None:
-        """Forget that the store did not answer paired middleware: the application meets it itself, if it has to."""
+        """Forget that the store did not answer paired middleware: the application may not need it."""
         with self.lock:
             self.failure = None
 
     def pass_unused(self, *, is_final: bool = False) -> bool:
-        """Do what a commit does for a session that was not used, as most are not; ``False`` if it was."""
+        """Commit a session that was not used, as most are not; return ``False`` if it was used."""
         with self.lock:
             if self.state is not None or self.failure is not None:
                 return False
@@ -153,6 +152,6 @@ class Transaction:
 def too_late(what: str) -> HeadersSent:
     """Return the error for *what* the application did after it could have any effect."""
     return HeadersSent(
-        f"{what} came after the response head has left, so the browser could not be told and it would be lost. "
+        f"{what} came after the response headers were sent, so the browser would never learn of it. "
         "Do it before the first chunk of the body."
     )
