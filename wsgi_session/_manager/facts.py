@@ -1,4 +1,4 @@
-"""What a plan is made from: the facts of one session at one commit, some worked out only when they are asked for."""
+"""What a plan is made from: the facts of one session at one commit, some worked out only on demand."""
 
 from .._session.plan import CookieAction
 from .._session.state import SessionState
@@ -8,7 +8,7 @@ __all__ = ["CommitFacts"]
 
 
 class CommitFacts:
-    """The :class:`~wsgi_session.plan.Facts` of *state* at the time *now*, in Unix seconds.
+    """The :class:`~wsgi_session._session.plan.Facts` of *state* at the time *now*, in Unix seconds.
 
     Args:
         state: What is known of the session.
@@ -17,7 +17,7 @@ class CommitFacts:
         is_rolling: Whether the cookie's ``Max-Age`` follows activity.
         is_failed: Whether the application raised or answered 5xx.
         can_set_cookie: Whether a cookie can still be set.
-        is_early: Whether this is ``save()``: the cookie of an earlier one goes on waiting.
+        is_early: Whether this is ``save()``: the cookie of an earlier one keeps waiting.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class CommitFacts:
 
     @property
     def is_dirty(self) -> bool:
-        """Whether the data changed, or a time in the future is to be put right."""
+        """Whether the data changed, or a time in the future needs to be corrected."""
         return self._state.has_future_times or self._state.changes.is_dirty
 
     @property

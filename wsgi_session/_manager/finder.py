@@ -17,11 +17,11 @@ from .lifetime import MAX_CLOCK_SKEW_S, Lifetime
 __all__ = ["Finder"]
 
 MAX_LOOKUPS: Final = 4
-"""How many validly signed cookies of one request are looked up."""
+"""How many validly signed cookies of one request we look up."""
 
 
 class Finder:
-    """Finds the session of a request, and believes nothing that the browser says."""
+    """Finds the session of a request, and trusts nothing that the browser says."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Finder:
         self._events = events
         self._clock = clock
 
-    # When the store fails, error trackers show the local variables of every frame: none of them is a token then.
+    # When the store fails, error trackers show the local variables of every frame: none of them may be a token.
 
     def find(self, cookie_header: str) -> SessionState:
         """Return the state of the one live session that *cookie_header* names, or of a new one."""
@@ -60,11 +60,11 @@ class Finder:
         return SessionState(Changes(self._codec, {}, b""))
 
     def _candidates(self, values: list[str]) -> list[Verified]:
-        """Return what one of our secrets signed of *values*, each once; whatever else there is, with an event."""
+        """Return those of *values* that one of our secrets signed, each once; report the rest as an event."""
         candidates: dict[str, Verified] = {}
         if len(values) <= MAX_CANDIDATES:
             candidates = {one.token: one for value in values if (one := self._signer.verify(value)) is not None}
-        # Beyond the bounds there may be another live one: whoever planted so many must not choose which one is used.
+        # Beyond the limits there may be another live one: an attacker who plants so many must not choose the session.
         if len(values) > MAX_CANDIDATES or len(candidates) > MAX_LOOKUPS:
             self._events.emit(CookieAmbiguous)
             return []
@@ -74,7 +74,7 @@ class Finder:
         return list(candidates.values())
 
     def _find_live(self, candidates: list[Verified]) -> list[SessionState]:
-        """Return the live sessions of *candidates*; whatever is not exactly one, with an event."""
+        """Return the live sessions of *candidates*; report an event unless there is exactly one."""
         live, is_missing = [], False
         for one in candidates:
             key = store_key(one.token)
@@ -90,20 +90,20 @@ class Finder:
         return live
 
     def _revived(self, verified: Verified, key: str, record: Record) -> SessionState | None:
-        """Return the state of the session that *record* holds, or ``None`` with an event if it is of no use."""
+        """Return the state of the session that *record* holds, or ``None`` with an event if it is unusable."""
         now = self._clock()
         started_at = record.started_at
         has_future_times = False
         if started_at > now or record.seen_at > now or record.created_at > now:
-            # The clocks of two hosts differ, and that must not log anybody out: what is in the future counts as now.
+            # The clocks of two hosts differ, which must not log anybody out: we treat a time in the future as now.
             ahead_s = max(record.seen_at, started_at) - now
-            # Or the session would not end before that moment. A store replaces no limit that is less far ahead.
+            # Otherwise the session would live until that moment. A store replaces no limit that is less far ahead.
             has_future_times = started_at > now + MAX_CLOCK_SKEW_S or record.seen_at > now + EXPIRY_GRACE_S
             if ahead_s > MAX_CLOCK_SKEW_S:
                 self._events.emit(ClockSkew, id=key, ahead_s=ahead_s)
             record = record.clamped(now)
             started_at = record.started_at
-        # The limits of today's configuration hold for sessions that were stored under another one, too.
+        # Today's limits also apply to sessions that were stored under another configuration.
         expires_at = self._lifetime.ends_at(started_at=started_at, seen_at=record.seen_at)
         if now >= expires_at:
             is_idle = now < self._lifetime.absolute_end(started_at)

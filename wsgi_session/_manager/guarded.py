@@ -44,7 +44,7 @@ class GuardedStore:
         return self._call("touch", self._store.touch, key, seen_at=seen_at, expires_at=expires_at)
 
     def delete(self, key: str, *, version: object = None) -> bool:
-        """Remove the record, if given only in that *version*; return whether a live one was removed."""
+        """Remove the record, only in that *version* if given; return whether a live one was removed."""
         return self._call("delete", self._store.delete, key, version=version)
 
     def close(self) -> None:
@@ -59,7 +59,7 @@ class GuardedStore:
             self._events.emit(StoreFailed, operation=operation, error=str(error))
             raise
         except Exception as error:
-            # A store that breaks its contract. The text is its driver's, and may hold anything: only the kind is told.
+            # A store that breaks its contract. The text is its driver's, and may hold anything: we name only the kind.
             self._events.emit(StoreFailed, operation=operation, error=type(error).__name__)
             raise StoreUnavailable(f"the session store failed to {operation}: {type(error).__name__}") from error
         finally:

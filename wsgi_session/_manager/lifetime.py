@@ -50,7 +50,7 @@ class Lifetime:
     def __post_init__(self) -> None:
         if self.absolute is not None:
             _require_duration("Lifetime.absolute", self.absolute)
-        # Nobody asked for the default, so it contradicts nothing. From here on the field holds the limit that counts.
+        # Nobody chose the default, so it contradicts nothing. From here on the field holds the effective limit.
         idle = min(_IDLE, self.absolute or _IDLE) if self.idle is None else self.idle
         object.__setattr__(self, "idle", idle)
         _require_duration("Lifetime.idle", idle)
@@ -96,7 +96,7 @@ class Lifetime:
         slot_s = self._refresh_every_s
         return (now - started_at) // slot_s > (seen_at - started_at) // slot_s
 
-    # Every request that uses a session asks for these.
+    # Every request that uses a session needs these.
 
     @cached_property
     def _idle_s(self) -> float:

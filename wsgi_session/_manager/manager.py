@@ -34,7 +34,7 @@ logger = logging.getLogger("wsgi_session")
 
 @dataclass(frozen=True, slots=True)
 class _StoreBackend:
-    """The :class:`~wsgi_session._session.transaction.Backend` of sessions that a store has."""
+    """The :class:`~wsgi_session._session.transaction.Backend` of sessions in a store."""
 
     find: Callable[[str], SessionState]
     save: Callable[[Transaction], None]
@@ -46,7 +46,7 @@ class _StoreBackend:
 class SessionManager:
     """Opens and commits sessions against a store.
 
-    Takes the options of :class:`~wsgi_session.SessionMiddleware`, which see.
+    Takes the same options as :class:`~wsgi_session.SessionMiddleware`.
 
     Raises:
         ConfigError: An option is not allowed; the text names the remedy.
@@ -123,16 +123,16 @@ class SessionManager:
         can_set_cookie: bool = True,
         is_final: bool = False,
     ) -> Outcome:
-        """Store what the request did to *session*, and return what its response has to tell.
+        """Store what the request did to *session*, and return what its response must carry.
 
-        Call it when the response head is about to leave, and once more when the response is over. From then on a
-        change that could not be told, or stored, raises ``HeadersSent``.
+        Call it just before you send the response headers, and once more when the response is over. From then on a
+        change raises ``HeadersSent`` if its cookie could not be sent, or if it could not be stored.
 
         Args:
             session: What :meth:`open` returned.
             status: The response's status code; ``None`` if the application raised.
             is_https: Whether the request came over https.
-            can_set_cookie: Whether the response head is still to leave.
+            can_set_cookie: Whether the response headers are still to be sent.
             is_final: Whether this is the last call for this session.
 
         Raises:
@@ -180,7 +180,7 @@ class SessionManager:
         can_set_cookie: bool,
         is_early: bool = False,
     ) -> str | None:
-        """Do what the request asks for, and return the ``Set-Cookie`` value to send now, if any."""
+        """Carry out the plan of this commit, and return the ``Set-Cookie`` value to send now, if any."""
         if state.is_gone:
             return None
         now = self._clock()
@@ -210,7 +210,7 @@ class SessionManager:
     def _pending_cookie(self, state: SessionState) -> str | None:
         """Return the ``Set-Cookie`` value of what ``save()`` committed before the store failed, if any.
 
-        What it committed stands, and the browser would otherwise be left with an id that is dead.
+        That commit is final, and without the cookie the browser would keep an id that leads nowhere.
         """
         pending, is_unsent = state.pending_cookie, state.is_unsent
         state.pending_cookie, state.is_unsent = CookieAction.NOTHING, False

@@ -1,4 +1,4 @@
-"""The options of a manager that take more than one form, or have a default outside of the program."""
+"""The options of a manager that take more than one form, or have a default outside the program."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ def checked(option: str, value: T, kind: type[T]) -> T:
 
 
 def given_codec(codec: Codec | None) -> Codec:
-    """Return *codec*, or the default. Raises ``ConfigError`` if it is none."""
+    """Return *codec*, or the default. Raises ``ConfigError`` if it is not a codec."""
     if codec is None:
         return JSONCodec()
     if isinstance(codec, type) or not isinstance(codec, Codec):
@@ -31,7 +31,7 @@ def given_codec(codec: Codec | None) -> Codec:
 
 
 def given_secret(secret: str | bytes | Sequence[str | bytes] | None) -> str | bytes | Sequence[str | bytes]:
-    """Return *secret*, or by default what the environment has. Raises ``ConfigError`` if there is none."""
+    """Return *secret*, by default that of the environment. Raises ``ConfigError`` if there is none."""
     if secret is not None:
         return secret
     from_environment = os.environ.get("WSGI_SESSION_SECRET", "")

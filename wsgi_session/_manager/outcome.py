@@ -37,8 +37,8 @@ class Outcome:
     def apply(self, headers: Headers) -> Headers:
         """Return *headers* with what this outcome adds: the very same list if the session was not used.
 
-        Send what it returns: the session remembers it, since the headers decide whether it may still be used for the
-        first time afterwards. Call it again for headers that replace these.
+        Send what it returns: the session remembers it, since these headers decide whether it may still be used for
+        the first time afterwards. Call it again for headers that replace these.
         """
         if self.is_used:
             if self.set_cookie is not None:
@@ -52,6 +52,6 @@ class Outcome:
     def _with_cookie(self, headers: Headers, set_cookie: str) -> Headers:
         if has_cookie(headers, self.wire_name):
             logger.warning(
-                "The application sets a cookie named %r itself; it gives way to the session's own.", self.wire_name
+                "The application sets a cookie named %r itself; the session's own replaces it.", self.wire_name
             )
         return replace_cookie(headers, self.wire_name, set_cookie)

@@ -16,8 +16,8 @@ from .lifetime import MAX_CLOCK_SKEW_S
 
 __all__ = ["SessionRegistry", "SessionSummary"]
 
-# Others wait to write for as long as a batch takes, so it has as many records as go into this time; on an engine that
-# takes longer for any change, still so many that it comes to an end.
+# Other writers wait while a batch runs, so it has as many records as fit into this time; but in a database that takes
+# longer for any change, enough of them to finish.
 _SWEEP_BATCH_S = 0.001
 _MIN_SWEEP_BATCH = 32
 _MAX_SWEEP_BATCH = 500
@@ -78,16 +78,16 @@ class SessionRegistry:
     def revoke(self, id: str) -> bool:  # noqa: A002  the name that Session.id has
         """End one session; return whether there was one to end.
 
-        What is no id of a session is none to end. A session that rotates at this very moment has another id by then
-        and is not met: see :meth:`revoke_where`.
+        Anything that is not a session id ends nothing. If the session rotates at this very moment, it has another id
+        and goes on: see :meth:`revoke_where`.
         """
         return isinstance(id, str) and _ID.fullmatch(id) is not None and self._end(id)
 
     def revoke_where(self, predicate: Callable[[SessionSummary], object]) -> int:
         """End every session for which *predicate* is true of its summary; return how many.
 
-        Sessions that rotate while this runs do not escape: it goes over all of them again until a whole pass meets
-        none that began before the call.
+        Sessions that rotate while this runs do not escape: it repeats the scan until a whole pass ends none that began
+        before the call.
         """
         store = self._scan("revoke_where()")
         started_at = self._clock()
@@ -101,7 +101,7 @@ class SessionRegistry:
                     continue
                 if predicate(self._summary(key, record)):
                     revoked += self._end(key)
-                    # created_at survives rotation, so it tells who descends from before the call.
+                    # created_at survives rotation, so it shows which sessions began before the call.
                     is_met |= not started_at < record.created_at <= latest
             if not is_met:
                 return revoked
@@ -109,13 +109,13 @@ class SessionRegistry:
     def revoke_others(self, session: Session, predicate: Callable[[SessionSummary], object] | None = None) -> int:
         """End every session but *session* for which *predicate* is true of its summary; return how many.
 
-        For "log out my other devices", also after ``rotate()``, when ``Session.id`` is the coming id and the store
-        still has the old one: *session* is spared under both.
+        For "log out my other devices", also after ``rotate()``, when ``Session.id`` is the new id and the store still
+        has the old one: *session* is spared under both.
 
         Args:
             session: The session of the request, which goes on.
             predicate: Which of the others to end, such as those of the same user; ``None`` means every other one in
-                the store, whosoever it is.
+                the store, of any user.
 
         .. versionadded:: 1.0
         """
@@ -152,7 +152,7 @@ class SessionRegistry:
             removed += batch
             limit = limit // 2 if took_s > _SWEEP_BATCH_S else limit * 2
             limit = min(max(limit, _MIN_SWEEP_BATCH), _MAX_SWEEP_BATCH)
-            # Whoever waited comes first: SQLite's writers look again after a millisecond, then less and less often.
+            # Let waiting writers go first: SQLite's try again after a millisecond, then less and less often.
             time.sleep(2 * _SWEEP_BATCH_S)
 
     def _end(self, key: str) -> bool:
