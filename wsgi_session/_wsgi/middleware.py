@@ -29,7 +29,7 @@ __all__ = ["SessionMiddleware", "get_session"]
 logger = logging.getLogger("wsgi_session")
 
 COOKIE_NAMES: Final = "wsgi_session..cookie_names"
-"""Where in environ the names of the session cookies stand. Two dots: no environ_key without a dot makes this name."""
+"""Where environ has the names of the session cookies. Two dots: no environ_key without a dot makes this name."""
 
 
 @checks_options
@@ -37,7 +37,7 @@ class SessionMiddleware(Wrapper):
     """Gives *app* a session in ``environ["session"]``, safe by default and free when it is not used.
 
     Args:
-        app: Any WSGI application. Its attributes stay reachable through the middleware, but for those that would serve
+        app: Any WSGI application. Its attributes stay reachable through the middleware, except those that would serve
             or test it without (Flask's ``run``, ``test_client``, ``wsgi_app``).
         store: A store, or its URL (see :func:`~wsgi_session.stores.store_from_url`). Default: the URL in the
             environment variable ``WSGI_SESSION_STORE``, else ``sqlite:///wsgi-session.sqlite3``.
@@ -47,9 +47,9 @@ class SessionMiddleware(Wrapper):
         cookie: How the cookie looks.
         lifetime: When sessions end.
         codec: How values become bytes.
-        environ_key: Where the session stands in ``environ``; also under ``"wsgi_session." + environ_key`` unless the
+        environ_key: Where the session is in ``environ``; also under ``"wsgi_session." + environ_key`` unless the
             key has a dot of its own.
-        on_event: Called with every :class:`~wsgi_session.Event`. What it raises is logged and harms nothing.
+        on_event: Called with every :class:`~wsgi_session.Event`. We log what it raises and go on.
         clock: Returns the time in Unix seconds. Default: ``time.time``, looked up at each call.
 
     Raises:
@@ -108,7 +108,7 @@ class SessionMiddleware(Wrapper):
         return Response(self._manager, session, environ, start_response).run(self.app)
 
     def _place_in_environ(self, session: Session, environ: "WSGIEnvironment") -> None:
-        """Put *session* in *environ*, unless somebody else's is there."""
+        """Put *session* in *environ*, unless another middleware's is there."""
         if COOKIE_NAMES in environ or self._environ_key in environ or self._namespaced_key in environ:
             environ[COOKIE_NAMES] = (*self._outer_cookie_names(environ), self._cookie_name)
         else:
@@ -126,7 +126,7 @@ class SessionMiddleware(Wrapper):
         cookie_names: tuple[str, ...] = environ.get(COOKIE_NAMES, ())
         if self._environ_key in environ or self._namespaced_key in environ:
             former = environ.get(self._namespaced_key)
-            # A middleware that repeats a request calls again with the same environ: that session has ended.
+            # A middleware that repeats a request calls again with the same environ: that session is closed.
             if not isinstance(former, Session) or not transaction_of(former).is_closed:
                 raise ConfigError(
                     f"environ[{self._environ_key!r}] is taken by another middleware. "
@@ -142,7 +142,7 @@ class SessionMiddleware(Wrapper):
 
 
 def get_session(environ: "WSGIEnvironment", environ_key: str = "session") -> Session:
-    """Return the session that stands in *environ*, typed.
+    """Return the session in *environ*, typed.
 
     Args:
         environ: The WSGI environment of a request.

@@ -1,4 +1,4 @@
-"""What every middleware of this package is: one WSGI application around another, which stays within reach."""
+"""The base of every middleware of this package: one WSGI application around another, which stays reachable."""
 
 import re
 from typing import TYPE_CHECKING, Any, Final
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Wrapper"]
 
-# What CGI, PEP 3333 and servers put into environ, and operating systems, whose variables some servers copy there; and
-# the names of this package's own notes. What frameworks keep there would replace the session, or be replaced by it.
+# The keys that CGI, PEP 3333, servers and this package put into environ, and environment variables, which some servers
+# copy there. What frameworks keep there would replace the session, or be replaced by it.
 _RESERVED_KEY = re.compile(
     r"[A-Z0-9_]+|HTTP_.*|(?:wsgi|wsgiorg|werkzeug|gunicorn|uwsgi|mod_wsgi|webob)\..*|wsgi_session\.\..*", re.DOTALL
 )
@@ -25,7 +25,7 @@ _BYPASSING: Final = frozenset(
 class Wrapper:
     """A middleware around *app*, for the session under *environ_key*. The attributes of *app* stay reachable.
 
-    But for those that would serve or test *app* without the middleware: they raise ``AttributeError`` with the line to
+    Except those that would serve or test *app* without the middleware: they raise ``AttributeError`` with the line to
     write instead.
 
     Raises:
@@ -44,8 +44,8 @@ class Wrapper:
         self._environ_key = environ_key
 
     def __getattr__(self, name: str) -> Any:
-        # Only reached for names that the middleware lacks. A copy has no "app" at first, and what Python asks of an
-        # object under special names, it asks of the middleware: the application's __deepcopy__ would copy that alone.
+        # Only reached for names that the middleware lacks. A copy has no "app" at first. Python looks up special names
+        # for the middleware itself: the application's __deepcopy__ would copy the application alone.
         if name == "app" or name.startswith("__"):
             raise AttributeError(name)
         if name in _BYPASSING:
@@ -68,6 +68,6 @@ class Wrapper:
                 "with werkzeug.test.Client(application)."
             )
         raise AttributeError(
-            f"{layers[0]} has no {name!r}: that of the wrapped {type(innermost).__name__} goes around the middleware. "
+            f"{layers[0]} has no {name!r}: that of the wrapped {type(innermost).__name__} bypasses the middleware. "
             f"{remedy}"
         )
