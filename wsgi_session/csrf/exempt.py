@@ -1,4 +1,4 @@
-"""Which requests are not checked: whole paths and whole segments of them, never the beginning of a text."""
+"""Which requests are not checked: whole paths and whole segments of them, never a mere prefix of the text."""
 
 import re
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ class Exemptions:
     """A list of patterns such as ``"/hooks/pay"``, ``"/hooks/"`` and ``"POST /hooks/pay"``.
 
     A pattern without a slash at its end is that path alone. With one, it is that path and everything below it; the
-    path without the slash is another one. ``"/"`` is the home page alone: what is open as a whole needs no middleware.
+    path without the slash is another one. ``"/"`` is the home page alone: an open site needs no middleware.
     A method in front exempts that method only.
 
     Raises:
-        ConfigError: A pattern is none of these.
+        ConfigError: A pattern has another form.
     """
 
     __slots__ = ("_paths", "_trees")

@@ -1,4 +1,4 @@
-"""Looks for one field at the beginning of a form in a request's body, and gives every byte of it back."""
+"""Looks for one field at the beginning of a form in a request's body, and gives back every byte that it read."""
 
 import io
 import re
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["FieldLookup", "ReplayedInput", "peek_field"]
 
 MAX_PARTS: Final = 100
-"""How many parts of a multipart form are looked at."""
+"""How many parts of a multipart form we read."""
 
 MAX_CONTENT_TYPE: Final = 1024
 MAX_BOUNDARY: Final = 200  # RFC 2046 allows 70
@@ -26,7 +26,7 @@ _LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 class FieldLookup(NamedTuple):
-    """What was found: the values of the field, or why there is none, where there is more to say."""
+    """What was found: the values of the field, or the problem that kept us from finding any."""
 
     values: tuple[str, ...] = ()
     problem: Literal["bad form", "form too long"] | None = None
@@ -71,7 +71,7 @@ class ReplayedInput:
         return data + self._rest.readline(size - len(data)) if len(data) < size else data
 
     def readlines(self, hint: int | None = -1, /) -> list[bytes]:
-        """Return all lines, or so many that they have *hint* bytes together."""
+        """Return all lines, or enough of them for *hint* bytes."""
         lines: list[bytes] = []
         size = 0
         for line in self:
@@ -127,19 +127,19 @@ def _read_head(environ: "WSGIEnvironment", size: int) -> bytes | None:
     try:
         while len(head) < size and (chunk := source.read(size - len(head))):
             head += chunk
-    except Exception:  # noqa: BLE001  the client went away, or its chunks are none: every server has its own error
+    except Exception:  # noqa: BLE001  the client is gone, or sent malformed chunks: each server has its own error
         return None
     finally:
         if position is None:
             environ["wsgi.input"] = ReplayedInput(bytes(head), source)
         else:
-            # Whoever made it seekable goes on relying on that.
+            # The code that made it seekable still relies on that.
             source.seek(position)
     return bytes(head)
 
 
 def _position(environ: "WSGIEnvironment", source: Any) -> int | None:
-    """Return where *source* is to be left, itself at the beginning of the body; ``None`` if it cannot be rewound."""
+    """Return where to leave *source*, which is now at the beginning of the body; ``None`` if we cannot rewind it."""
     try:
         position = source.tell() if source.seekable() else None
         if position is not None and environ.get("webob.is_body_seekable"):
@@ -158,11 +158,11 @@ def _find_in_urlencoded(body: bytes, _options: dict[str, str], name: str, is_who
 def _find_in_multipart(body: bytes, options: dict[str, str], name: str, is_whole: bool) -> Iterator[str]:
     boundary = options.get("boundary", "").encode("ascii")
     if not 0 < len(boundary) <= MAX_BOUNDARY:
-        raise ValueError("no boundary that separates anything")
+        raise ValueError("no usable boundary")
     decoder = MultipartDecoder(boundary, max_form_memory_size=len(body), max_parts=MAX_PARTS)
     decoder.receive_data(body)
     if is_whole:
-        decoder.receive_data(None)  # then it insists on the end
+        decoder.receive_data(None)  # now it insists on the end
     value: list[bytes] | None = None
     while not isinstance(event := decoder.next_event(), NeedData | Epilogue):
         match event:

@@ -1,4 +1,4 @@
-"""Refuses requests that would change something unless the site's own page sent them. Stands inside the session's."""
+"""Rejects requests that would change something unless the site's own page sent them. Goes inside the session's."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CSRFMiddleware", "csrf_field", "csrf_token"]
 
-# RFC 9110, section 9.2.1, without TRACE: the list says what is safe, so that what it does not know is checked.
+# RFC 9110, section 9.2.1, without TRACE: the list names the safe ones, so any other method is checked.
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 # With two dots: no environ_key without a dot makes the same name.
@@ -47,25 +47,25 @@ class CSRFMiddleware(Wrapper):
 
     Place it inside: ``SessionMiddleware(CSRFMiddleware(app), ...)``. Every method but ``GET``, ``HEAD`` and
     ``OPTIONS`` is checked, first by ``Sec-Fetch-Site``, then by ``Origin`` (``Referer`` only without it), then by
-    the token; what is there must pass. A request that is refused gets a 403 and does not reach *app*.
+    the token; each one that is present must pass. A request that we refuse gets a 403 and does not reach *app*.
 
     Args:
         app: Any WSGI application. Its attributes stay reachable through the middleware.
-        trusted_origins: Other origins whose pages may send requests, with a token all the same: full ones such as
+        trusted_origins: Other origins whose pages may send requests, which still need a token: full ones such as
             ``"https://shop.example.com"``, or ``"https://*.example.com"`` for every host below ``example.com``. Also
             those of app shells and browser extensions: ``"capacitor://localhost"``, ``"chrome-extension://…"``.
-        public_origins: The origins that this site has for browsers. Default: scheme and ``Host`` of the request.
-        exempt: What is not checked: ``"/hooks/pay"`` that path alone, ``"/hooks/"`` it and all below it,
+        public_origins: The site's own origins as browsers see them. Default: scheme and ``Host`` of the request.
+        exempt: Paths that we do not check: ``"/hooks/pay"`` that path alone, ``"/hooks/"`` it and all below it,
             ``"POST /hooks/pay"`` that method only; from the server's root, ``SCRIPT_NAME`` included. A path that
             could be read in two ways is checked.
-        header_name: The request header that carries a script's token. If it is there, the body is not looked at.
+        header_name: The request header that carries a script's token. If it is present, we do not read the body.
         field_name: The form field that carries a form's token.
-        cookie: Also puts the token into this cookie, for scripts to send back in the header; never read as a token.
+        cookie: Also puts the token into this cookie, for scripts to send back in the header; never accepted as a token.
             ``Cookie(name="csrf", httponly=False, samesite="Strict")``; it ends with the browser's session.
-        mode: ``"token"``; or ``"fetch-metadata"``, which demands no token and relies on the browser's headers.
-        strict_origin: Refuse requests that have neither ``Origin`` nor ``Referer``, as those of programs have.
-        max_form_bytes: How much of a form is looked at for the field. A token in the header needs none of it.
-        report_only: Only tell, by the event; refuse nothing, also when the store does not answer.
+        mode: ``"token"``; or ``"fetch-metadata"``, which needs no token and relies on the browser's headers.
+        strict_origin: Refuse requests that have neither ``Origin`` nor ``Referer``, such as those of programs.
+        max_form_bytes: How much of a form we search for the field. With a token in the header, we read none of it.
+        report_only: Only report violations, by the event; refuse nothing, even when the store does not answer.
         on_reject: Answers instead of the generic 403, as ``on_reject(environ, start_response, reason)``; its answer
             is made uncacheable. The reasons are those of :class:`~wsgi_session.CsrfRejected`.
         environ_key: The ``environ_key`` of the session middleware.
@@ -139,7 +139,7 @@ class CSRFMiddleware(Wrapper):
         return self.app(environ, start_response)
 
     def _pair(self, environ: "WSGIEnvironment") -> Session:
-        """Return the request's session, and make tokens of it available to the application."""
+        """Return the request's session, and make its tokens available to the application."""
         try:
             session = get_session(environ, self._environ_key)
         except ConfigError:
@@ -182,7 +182,7 @@ class CSRFMiddleware(Wrapper):
         return self._token_objection(environ, session) if self._has_tokens else None
 
     def _token_objection(self, environ: "WSGIEnvironment", session: Session) -> CsrfReason | None:
-        # Before derive(), which would make a session be stored: what is refused stores nothing.
+        # Before derive(), which would store a new session: a refused request stores nothing.
         if session.is_new:
             return "no session"
         in_header = environ.get(self._header_key)
@@ -192,17 +192,17 @@ class CSRFMiddleware(Wrapper):
                 return found.problem or "no token"
             tokens = found.values
         else:
-            # With a token in the header the body is left alone, so that an upload is not read before its time.
+            # With a token in the header we leave the body alone, so as not to read an upload too early.
             tokens = (in_header,)
         secret = session.derive("csrf")
         return None if all(is_token_of(secret, token) for token in tokens) else "bad token"
 
 
 def csrf_token(environ: "WSGIEnvironment", environ_key: str = "session") -> str:
-    """Return a token for this request's session: 86 characters of ``A-Za-z0-9_-``, others with every call.
+    """Return a token for this request's session: 86 characters of ``A-Za-z0-9_-``, different with every call.
 
-    For scripts, which send it back in the header. After ``rotate()`` it is already one for the new id. A session that
-    is not stored yet is stored for it; the response is then for no shared cache to keep.
+    For scripts, which send it back in the header. After ``rotate()`` it is already one for the new id. Calling it
+    stores a new session, and forbids shared caches to keep the response.
 
     Args:
         environ: The WSGI environment of a request.
@@ -210,8 +210,8 @@ def csrf_token(environ: "WSGIEnvironment", environ_key: str = "session") -> str:
 
     Raises:
         ConfigError: There is no :class:`CSRFMiddleware` around the application, so nothing would check it.
-        HeadersSent: The response head has left, and the session is not stored yet or a shared cache may keep the
-            page. Ask before the first chunk.
+        HeadersSent: The response headers were sent, and the session is not stored yet or a shared cache may keep the
+            page. Call it before the first chunk.
 
     .. versionadded:: 1.0
     """
@@ -219,17 +219,17 @@ def csrf_token(environ: "WSGIEnvironment", environ_key: str = "session") -> str:
     transaction = transaction_of(session)
     if transaction.headers is not None and keep_unshared(transaction.headers) != transaction.headers:
         raise HeadersSent(
-            "a CSRF token is asked for after the response head has left without Cache-Control: private or no-store, so "
-            "a cache could hand this page to somebody else. Ask before the first chunk."
+            "csrf_token() was called after the headers were sent without Cache-Control: private or no-store, so a "
+            "cache could serve this page to somebody else. Call it before the first chunk."
         )
     transaction.edit_headers(keep_unshared)
     return make_masked_token(session.derive("csrf"))
 
 
 def csrf_field(environ: "WSGIEnvironment", environ_key: str = "session") -> str:
-    """Return a hidden ``<input>`` with a token, safe HTML, to be put into a form with ``method="post"``.
+    """Return a hidden ``<input>`` with a token, as safe HTML for a form with ``method="post"``.
 
-    Takes and raises what :func:`csrf_token` does.
+    Takes and raises the same as :func:`csrf_token`.
 
     .. versionadded:: 1.0
     """
@@ -262,7 +262,7 @@ class _CookieEdit:
         secret = self.session.derive("csrf")
         if any(is_token_of(secret, text) for text in self.cookie.read(self.cookie_header)):
             return headers
-        # Without Max-Age: it must not end in the browser before a session that is prolonged by use.
+        # Without Max-Age: it must not expire in the browser before a session that use prolongs.
         set_cookie = self.cookie.write(make_masked_token(secret), max_age_s=None)
         return replace_cookie(headers, self.cookie.wire_name, set_cookie)
 
@@ -273,7 +273,7 @@ def _has_no_session(environ: "WSGIEnvironment") -> bool:
 
 
 def _refuse(_environ: "WSGIEnvironment", start_response: "StartResponse", _reason: str) -> Iterable[bytes]:
-    # Why is for the log only: it would tell an attacker what to try next.
+    # The reason is for the log only: it would show an attacker what to try next.
     start_response("403 Forbidden", list(_REFUSED_HEADERS))
     return [_REFUSED_BODY]
 

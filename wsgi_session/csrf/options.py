@@ -1,4 +1,4 @@
-"""What ``CSRFMiddleware`` may be told; anything else is refused while the application starts."""
+"""The options of ``CSRFMiddleware``: a wrong one is refused while the application starts."""
 
 import re
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ __all__ = ["checked_cookie", "checked_field", "checked_header", "checked_list", 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 # What needs no escaping in HTML.
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}", re.ASCII)
-# SEC-102: not by a cookie, which comes by itself. The others have meanings of their own.
+# SEC-102: never in a cookie, which browsers send by themselves. The others have meanings of their own.
 _OTHER_HEADERS = frozenset({"cookie", "content-type", "content-length", "host", "origin", "referer", "sec-fetch-site"})
 
 
 def require_options(
     *, strict_origin: object, report_only: object, mode: object, max_form_bytes: object, on_reject: object
 ) -> None:
-    """Raise ``ConfigError`` unless each of these options has a value that it may have."""
+    """Raise ``ConfigError`` unless each of these options has an allowed value."""
     for option, flag in (("strict_origin", strict_origin), ("report_only", report_only)):
         if not isinstance(flag, bool):
             raise ConfigError(f"{option} must be True or False; got {flag!r}.")
@@ -35,14 +35,14 @@ def require_options(
 
 
 def checked_list(option: str, values: Sequence[str]) -> Sequence[str]:
-    """Return *values*, if they are several; a single str would be taken apart into its letters."""
+    """Return *values* if it is a list or tuple; a single str would be split into its letters."""
     if isinstance(values, str) or not isinstance(values, Sequence):
         raise ConfigError(f"{option} must be a list or tuple of str, such as {option}=[...]; got {values!r}.")
     return values
 
 
 def checked_header(name: object) -> str:
-    """Return the key in environ that the request header *name* has."""
+    """Return the environ key of the request header *name*."""
     if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name) or name.lower() in _OTHER_HEADERS:
         raise ConfigError(
             "header_name must be the name of a request header of its own, of letters, digits and hyphens, such as "
@@ -52,7 +52,7 @@ def checked_header(name: object) -> str:
 
 
 def checked_field(name: object) -> str:
-    """Return *name*, if it is that of a form field."""
+    """Return *name* if it can name a form field."""
     if not isinstance(name, str) or not _FIELD_NAME.fullmatch(name):
         raise ConfigError(
             "field_name must be the name of a form field, of letters, digits and '_.:-', such as 'csrf_token'; "
@@ -62,7 +62,7 @@ def checked_field(name: object) -> str:
 
 
 def checked_cookie(cookie: object, mode: str) -> Cookie | None:
-    """Return *cookie*, if scripts can read it and their token is asked for."""
+    """Return *cookie* if scripts can read it and *mode* uses tokens."""
     if cookie is None:
         return None
     if not isinstance(cookie, Cookie):
@@ -71,8 +71,8 @@ def checked_cookie(cookie: object, mode: str) -> Cookie | None:
         )
     if cookie.httponly:
         raise ConfigError(
-            f"cookie is hidden from scripts, for which it is meant; write Cookie(name={cookie.name!r}, httponly=False)."
+            f"cookie is meant for scripts, but hidden from them; write Cookie(name={cookie.name!r}, httponly=False)."
         )
     if mode == "fetch-metadata":
-        raise ConfigError("cookie carries a token, and mode='fetch-metadata' demands none. Leave one of them out.")
+        raise ConfigError("cookie carries a token, and mode='fetch-metadata' needs none. Leave one of them out.")
     return cookie

@@ -1,4 +1,4 @@
-"""Where a request comes from, by what only browsers can say: ``Sec-Fetch-Site``, ``Origin`` and ``Referer``."""
+"""Where a request comes from, by headers that only browsers set: ``Sec-Fetch-Site``, ``Origin`` and ``Referer``."""
 
 import re
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Origins", "RequestOrigin", "normalised_origin"]
 
-# Checked before anything is taken apart: urlsplit() would drop tabs, believe in user names and read
+# Checked before anything is taken apart: urlsplit() would drop tabs, accept user names and read
 # "https://example.com\@evil.example" as the host evil.example.
 _ORIGIN = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|[0-9a-z_-]+(?:\.[0-9a-z_-]+)*\.?)(?::(?P<port>[0-9]{1,5}))?",
     re.ASCII | re.IGNORECASE,
 )
-# What the web view of an app shell or a browser extension sends: "capacitor://localhost". Compared as it stands, since
-# how such an origin is spelled is up to its program. The schemes left out are those of no page that sends an Origin.
+# What the web view of an app shell or a browser extension sends: "capacitor://localhost". Compared as is, since each
+# program spells its origin in its own way. The excluded schemes are not those of any such page.
 _APP_ORIGIN = re.compile(
     r"(?!(?:https?|wss?|ftp|file):)[a-z][a-z0-9+.-]*://[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)*(?::[0-9]{1,5})?", re.ASCII
 )
@@ -30,12 +30,12 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class RequestOrigin(Enum):
-    """What the headers of a request say of the page that sent it."""
+    """What the headers of a request say about the page that sent it."""
 
     OURS = "ours"
     """The site itself, or an origin that it trusts."""
     UNKNOWN = "unknown"
-    """The browser does not say, or it is no browser."""
+    """The browser does not say, or the client is not a browser."""
     FOREIGN = "foreign"
 
 
@@ -43,7 +43,7 @@ class Origins:
     """The origins whose pages may send requests that change something.
 
     Args:
-        public: The site's own origins; none: the one that the request itself was sent to.
+        public: The site's own origins; if empty, the one that the request itself was sent to.
         trusted: Other origins; ``https://*.example.com`` is every host below ``example.com``. Also those of app shells
             and browser extensions, such as ``capacitor://localhost``, one by one.
 
@@ -74,7 +74,7 @@ class Origins:
         return RequestOrigin.OURS if is_ours or is_trusted else RequestOrigin.FOREIGN
 
     def by_origin(self, environ: "WSGIEnvironment") -> RequestOrigin:
-        """Return what ``Origin`` says (RFC 6454). What is there but names no origin, as ``null``, is foreign."""
+        """Return what ``Origin`` says (RFC 6454). A value that names no origin, such as ``null``, is foreign."""
         origin = environ.get("HTTP_ORIGIN")
         return RequestOrigin.UNKNOWN if origin is None else self._source(self._read(origin), environ)
 
@@ -87,7 +87,7 @@ class Origins:
         return self._source(found and normalised_origin(found["origin"]), environ)
 
     def _read(self, origin: str) -> str | None:
-        """Return *origin* as it is compared, or ``None`` if it cannot be one of ours."""
+        """Return *origin* in the form that we compare, or ``None`` if it cannot be one of ours."""
         return origin if origin in self._apps else normalised_origin(origin)
 
     def _source(self, origin: str | None, environ: "WSGIEnvironment") -> RequestOrigin:
@@ -95,7 +95,7 @@ class Origins:
         return RequestOrigin.OURS if is_ours else RequestOrigin.FOREIGN
 
     def _own(self, environ: "WSGIEnvironment") -> frozenset[str | None]:
-        # Never by X-Forwarded-*, which anybody can send: that is for the deployer's ProxyFix to read.
+        # Never by X-Forwarded-*, which anybody can send: the deployer's ProxyFix reads those.
         return self._public or frozenset(
             {normalised_origin(f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST', '')}")}
         )
@@ -108,7 +108,7 @@ class Origins:
 
 
 def normalised_origin(text: str) -> str | None:
-    """Return the origin *text* as browsers write it, or ``None`` if it is none.
+    """Return the origin *text* as browsers write it, or ``None`` if it is not one.
 
     Lower case and without the default port. A dot at the end of the host stays: it is another host.
     """

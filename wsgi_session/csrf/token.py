@@ -15,7 +15,7 @@ _MASKED_TOKEN = re.compile(r"[A-Za-z0-9_-]{85}[AQgw]", re.ASCII)
 
 
 def make_masked_token(secret: bytes) -> str:
-    """Return a token for *secret*, 32 bytes, as 86 characters of base64url: another one with every call.
+    """Return a token for *secret*, 32 bytes, as 86 characters of base64url: a different one with every call.
 
     What a page repeats next to text of an attacker's choice can be guessed from its compressed size (BREACH), so no
     two pages show the same.

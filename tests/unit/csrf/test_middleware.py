@@ -463,7 +463,7 @@ def test_a_token_after_the_head() -> None:
 
     headers[:] = [("Vary", "Cookie")]
     site.client.jar = late.jar
-    with pytest.raises(HeadersSent, match="after the response head has left without Cache-Control: private"):
+    with pytest.raises(HeadersSent, match="after the headers were sent without Cache-Control: private"):
         late.get()
 
 
