@@ -226,7 +226,7 @@ def of_sql(opened: ExitStack, clock: FakeClock, url: str, user: str, **statement
     ask("begin")
     ordinary = sa.make_url(url).set(username=user, password=None)
     store = opened.enter_context(closing(SQLStore(ordinary, timeout=10, clock=clock)))
-    return Site(store, clock, befall, r"\((25006|1290)\)\. It can be read, not written: .* Point the URL at the", False)
+    return Site(store, clock, befall, r"\((25006|1290)\)\. It accepts no writes: .* Point the URL at the", False)
 
 
 def of_postgresql(services: Services, opened: ExitStack, clock: FakeClock) -> Site:

@@ -85,7 +85,7 @@ def test_options_follow_the_question_mark(url: str, options: dict[str, object]) 
             "mongodb://db/app", "unknown URL scheme 'mongodb'; known are sqlite, memory, redis", id="unknown scheme"
         ),
         pytest.param("sessions.sqlite3", "unknown URL scheme ''; known are sqlite, memory, redis", id="a path"),
-        pytest.param("sqlite://[/a.db", "store is no valid URL; write it as in 'sqlite:////var", id="no URL"),
+        pytest.param("sqlite://[/a.db", "store is not a valid URL; write it as in 'sqlite:////var", id="no URL"),
         pytest.param("sqlite://a.db", "a sqlite URL names no host", id="two slashes"),
         pytest.param("sqlite://", "SQLiteStore.path must name a file, got ''.", id="no file"),
         pytest.param("sqlite:///:memory:", "For sessions in memory use MemoryStore or memory://.", id=":memory:"),

@@ -1,4 +1,4 @@
-"""Where sessions live: the stores, and the contract that they keep."""
+"""Where sessions live: the stores, and their contract."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ __all__ = [
     "store_from_url",
 ]
 
-# An application uses one store: it starts without the code of the others. For a type checker all are simply there.
+# An application uses one store, so we import none of the others. A type checker sees them all.
 if TYPE_CHECKING:
     from .memcached import MemcachedStore
     from .redis import RedisStore

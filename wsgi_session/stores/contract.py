@@ -1,12 +1,12 @@
-"""What a store promises: the contract between the session manager and any engine.
+"""What a store promises: the contract between the session manager and any storage engine.
 
 A *record* is an immutable :class:`~wsgi_session.stores.record.Record`; a *key* is 64 hexadecimal characters. Every
 method is atomic on **one** key, so the same contract fits a dict, SQLite, PostgreSQL, Memcached, Redis Cluster and
 DynamoDB.
 
-Any method may be called from any thread or greenlet. Connections are opened lazily, per process: a store that was made
-before a fork works on both sides of it. No callback, log or sleep happens inside a transaction. A write is sent at most
-once; whatever a driver raises becomes :class:`~wsgi_session.errors.StoreUnavailable`, with the cause chained and no
+Any thread or greenlet may call any method. A store opens connections lazily, per process: if it was created before a
+fork, it works on both sides of it. No callback, log or sleep happens inside a transaction. A store sends a write once
+at most; whatever a driver raises becomes :class:`~wsgi_session.errors.StoreUnavailable`, with the cause chained and no
 credentials in the text. Third-party stores prove all of it with :class:`wsgi_session.testing.StoreContract`.
 """
 
@@ -27,25 +27,24 @@ __all__ = [
 ]
 
 KEY_LENGTH: Final = 64
-"""How many characters a key has, all of them hexadecimal digits."""
+"""The length of a key, in hexadecimal digits."""
 
 EXPIRY_GRACE_S = 300.0
-"""Only rows that expired longer ago than this are removed: the clocks of two hosts differ. In seconds."""
+"""A sweep removes only rows that expired longer ago than this: the clocks of two hosts differ. In seconds."""
 
 
 @runtime_checkable
 class Store(Protocol):
     """Keeps records by key.
 
-    A record counts as *live* until its ``expires_at``, on the store's own clock; from that moment on every method
-    answers as if it were gone, whether or not it was removed yet.
+    A record is *live* until its ``expires_at``, on the store's own clock. From that moment on every method answers as
+    if it were gone, whether or not it has been removed.
     """
 
     def load(self, key: str) -> Record | None:
         """Return the live record under *key*, with its ``version`` set.
 
-        ``None`` when it is absent or expired, and when its bytes are unreadable: those stay in place, with an event.
-        Never deletes.
+        ``None`` if it is absent, expired or unreadable; unreadable bytes stay in place, with an event. Never deletes.
 
         Raises:
             StoreUnavailable: The engine did not answer, or its schema is newer than this package.
@@ -57,27 +56,27 @@ class Store(Protocol):
         ...
 
     def update(self, key: str, record: Record, *, version: object) -> bool:
-        """Replace the record by *record* if it is live and still the *version* that was loaded.
+        """Replace the record with *record* if it is live and still the *version* that was loaded.
 
-        Return ``False``, changing nothing, if it is gone, expired or newer. Its limits move forward only: of the old
-        and the new ``seen_at`` and ``expires_at`` the later one stays. Unless the old ``seen_at`` lies more than
-        five minutes in the future: then a clock ran ahead, and the new ones replace both.
+        Return ``False`` and change nothing if it is gone, expired or newer. Its limits only move forward: the later of
+        the old and the new ``seen_at`` and ``expires_at`` is stored. The exception: if the old ``seen_at`` is more than
+        five minutes in the future, a clock ran ahead, and the new limits replace both.
         """
         ...
 
     def touch(self, key: str, *, seen_at: float, expires_at: float) -> bool:
         """Move the limits of a live record forward, to these Unix seconds, and return whether there was one.
 
-        Never moves them back, never changes data, never creates; leaves ``version`` as it is where the engine can.
+        Never moves them back, never changes data, never creates; keeps ``version`` if the engine can.
         """
         ...
 
     def delete(self, key: str, *, version: object = None) -> bool:
-        """Remove the record, if given only in that *version*, and return whether a live one was removed."""
+        """Remove the record, only in that *version* if one is given, and return whether a live one was removed."""
         ...
 
     def close(self) -> None:
-        """Release what this process holds. A later call of another method opens it again."""
+        """Release this process's connections. The next call of another method opens them again."""
         ...
 
 
@@ -97,8 +96,8 @@ class SupportsScan(Protocol):
     def scan(self) -> Iterator[tuple[str, Record]]:
         """Yield the key and record of every live session; holds no lock or transaction while it yields.
 
-        A session that is there from beginning to end is yielded, also if it rotates meanwhile: under one of its keys,
-        or under several.
+        Yields every session that exists from beginning to end, even if it rotates meanwhile: under one or several of
+        its keys.
         """
         ...
 
@@ -107,7 +106,7 @@ class SupportsScan(Protocol):
         ...
 
     def delete_all(self) -> int:
-        """Remove every record there is; return how many live ones were removed."""
+        """Remove every record; return how many live ones were removed."""
         ...
 
 
@@ -121,9 +120,9 @@ class SupportsUserIndex(Protocol):
 
 
 def live_record(key: str, record: Record | None, *, now: float, events: Dispatcher) -> Record | None:
-    """Return what was found under *key* if it is live; *record* is ``None`` where its bytes cannot be read.
+    """Return *record* if it is live; pass ``None`` if the bytes under *key* are unreadable.
 
-    What is not returned is reported to *events*.
+    Report to *events* why it is not returned.
     """
     if record is None:
         events.emit(CookieRejected, id=key, reason="unreadable")

@@ -1,4 +1,4 @@
-"""Sessions in this process's memory: for tests, and for a server of one process that may forget."""
+"""Sessions in this process's memory: for tests, and for a single process that may lose its sessions."""
 
 import heapq
 import itertools
@@ -26,8 +26,8 @@ class MemoryStore:
     """Keeps sessions in this process's memory. They end with it, and no other process sees them.
 
     Args:
-        max_sessions: How many sessions there may be. Before one more is created, expired ones make room, then the one
-            whose limits were moved longest ago.
+        max_sessions: The largest number of sessions. When it is full, a new session first replaces expired ones, then
+            the one whose limits were moved longest ago.
         clock: Returns the time in Unix seconds. Default: ``time.time``, looked up at each call.
 
     Raises:
@@ -45,12 +45,12 @@ class MemoryStore:
         self._versions = itertools.count(1)
         # Ordered by when a record's limits were last moved, the longest ago first.
         self._records: dict[str, Record] = {}
-        # Key and version of what made room lately. A session that gets another key is created under that before it is
-        # deleted under the old one: if it made room for itself, it must not count as ended by somebody else.
+        # Key and version of recently replaced sessions. A rotation creates the session under its new key before it
+        # deletes the old one: if it replaced itself, it must not look as if somebody else had ended it.
         self._given_up: deque[tuple[str, object]] = deque(maxlen=_GIVEN_UP)
-        # Ends of records, earliest first. An entry whose record moved on or is gone is passed over when it comes up.
+        # Ends of records, earliest first. We skip an entry whose record has moved on or is gone.
         self._ends: list[tuple[float, str]] = []
-        # A fork may copy a lock while another thread holds it; nobody would ever release it in the child.
+        # A fork may copy a lock while another thread holds it; in the child no thread would ever release it.
         self._lock = PerProcess(threading.Lock)
 
     def __repr__(self) -> str:
@@ -101,7 +101,7 @@ class MemoryStore:
             return True
 
     def delete(self, key: str, *, version: object = None) -> bool:
-        """Remove the record, if given only in that *version*; return whether a live one was removed."""
+        """Remove the record, only in that *version* if one is given; return whether a live one was removed."""
         with self._lock.get():
             current = self._live(key)
             if current is None:
@@ -112,7 +112,7 @@ class MemoryStore:
             return True
 
     def _take_given_up(self, key: str, version: object) -> bool:
-        """Return whether the record made room in that *version*. Without one, it is ended for whoever has one, too."""
+        """Return whether the record was replaced in that *version*; without one, forget it and return ``False``."""
         found = [given_up for given_up in self._given_up if given_up[0] == key]
         if version is not None and (key, version) not in found:
             return False
@@ -154,7 +154,7 @@ class MemoryStore:
         return record if record is not None and record.expires_at > self._clock() else None
 
     def _put(self, key: str, record: Record, *, since: Record, version: object) -> None:
-        """Keep *record*, with limits no earlier than those of *since*, as the one that moved last."""
+        """Keep *record*, with limits no earlier than those of *since*, as the most recently moved one."""
         expires_at = max(record.expires_at, since.expires_at)
         self._records.pop(key, None)
         self._records[key] = record.renewed(

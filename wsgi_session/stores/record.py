@@ -7,7 +7,7 @@ __all__ = ["Record"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What a store keeps of one session: the encoded data, its times, and whose it is. Immutable.
+    """What a store keeps of one session: the encoded data, its times, and its user. Immutable.
 
     All times are Unix seconds. ``repr`` leaves the data and the user out. *authenticated_at*, *user_id* and *label* are
     for ``login()``, which this release does not have: stores keep them, and nothing else sets them.
@@ -16,12 +16,12 @@ class Record:
         data: The session's data as the codec encoded it, at most 64 KiB.
         created_at: When the session began; survives rotation.
         seen_at: When a request last used the session.
-        expires_at: When the session ends. From this very moment on a store answers as if it were gone.
+        expires_at: When the session ends. From this moment on a store answers as if it were gone.
         authenticated_at: When the user last logged in; always ``None`` in this release.
-        user_id: Whose session it is; always ``None`` in this release.
+        user_id: The user of the session; always ``None`` in this release.
         label: A text for lists of a user's own sessions, such as a browser's name; always ``None`` in this release.
-        version: What the store needs to notice that the record changed since it was loaded. Opaque: only the
-            store that made it understands it; ``None`` in a record that no store has loaded.
+        version: Lets the store notice that the record changed since it was loaded. Opaque: only the store that made
+            it understands it; ``None`` in a record that no store has loaded.
 
     .. versionadded:: 1.0
     """
@@ -38,8 +38,8 @@ class Record:
     def renewed(
         self, *, seen_at: float, expires_at: float, data: bytes | None = None, version: object = None
     ) -> "Record":
-        """Return this record with other limits, in Unix seconds, and if given with other data, in *version*."""
-        # Written out: dataclasses.replace() takes twice as long, and every write passes here.
+        """Return this record with these limits, in Unix seconds, this *version* and, if given, this *data*."""
+        # Written out: dataclasses.replace() takes twice as long, and every write calls this.
         return Record(
             data=self.data if data is None else data,
             created_at=self.created_at,
@@ -52,7 +52,7 @@ class Record:
         )
 
     def clamped(self, now: float) -> "Record":
-        """Return this record with no time later than *now*, in Unix seconds, but its end."""
+        """Return this record with no time except its end later than *now*, in Unix seconds."""
         if max(self.created_at, self.seen_at, self.started_at) <= now:
             return self
         return replace(
@@ -64,5 +64,5 @@ class Record:
 
     @property
     def started_at(self) -> float:
-        """Where the absolute limit counts from: the last login, else the creation, in Unix seconds."""
+        """Where the absolute limit starts: the last login, or else the creation, in Unix seconds."""
         return self.created_at if self.authenticated_at is None else self.authenticated_at

@@ -1,4 +1,4 @@
-"""A store from a URL, so that where sessions live is one line of configuration."""
+"""A store from a URL: one line of configuration says where sessions live."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,15 +18,15 @@ def store_from_url(url: str, *, clock: Callable[[], float] | None = None) -> Sto
     """Return the store that *url* names, not connected yet.
 
     ==========================================  ====================================================================
-    ``sqlite:///name.sqlite3``                  a file, from the directory the application starts in
+    ``sqlite:///name.sqlite3``                  a file, relative to the directory the application starts in
     ``sqlite:////var/lib/app/name.sqlite3``     a file by its absolute path; options ``synchronous``, ``timeout``
     ``redis://host:6379/0``                     Redis or Valkey; ``rediss://`` for TLS, ``unix://`` for a socket;
                                                 options ``prefix``, ``timeout``
     ``redis+sentinel://h1:p,h2:p/service``      Redis or Valkey behind Sentinel
     ``redis+cluster://h1:p,h2:p``               Redis or Valkey Cluster
     ``memcached://h1:p,h2:p``                   Memcached; options ``prefix``, ``timeout``
-    ``postgresql+psycopg://host/database``      PostgreSQL; ``mysql+pymysql://``, ``mariadb+pymysql://`` and others that
-                                                SQLAlchemy knows; options ``table``, ``create``, ``timeout``
+    ``postgresql+psycopg://host/database``      PostgreSQL; also ``mysql+pymysql://``, ``mariadb+pymysql://`` and all
+                                                that SQLAlchemy knows; options ``table``, ``create``, ``timeout``
     ``memory://``                               this process's memory; option ``max_sessions``
     ==========================================  ====================================================================
 
@@ -42,7 +42,9 @@ def store_from_url(url: str, *, clock: Callable[[], float] | None = None) -> Sto
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise ConfigError("store is no valid URL; write it as in 'sqlite:////var/lib/app/sessions.sqlite3'.") from None
+        raise ConfigError(
+            "store is not a valid URL; write it as in 'sqlite:////var/lib/app/sessions.sqlite3'."
+        ) from None
     make = _MAKERS.get(parts.scheme)
     if make is not None:
         return make(parts, clock)
@@ -50,7 +52,7 @@ def store_from_url(url: str, *, clock: Callable[[], float] | None = None) -> Sto
         from .sql import make_sql_store
 
         return make_sql_store(url, clock)
-    # The URL itself may hold a password: only its scheme is told.
+    # The URL may contain a password: the error shows only its scheme.
     known = ", ".join([*_MAKERS, *(dialect for dialect in _SQL_DIALECTS if dialect not in _MAKERS)])
     raise ConfigError(f"store has the unknown URL scheme {parts.scheme!r}; known are {known}.")
 
@@ -99,7 +101,7 @@ def _options(parts: SplitResult, **known: Callable[[str], Any]) -> dict[str, Any
     return options
 
 
-# Each imports its store by itself: an application uses one, and starts without the code of the others.
+# Each imports its own store: an application uses one, so it need not import the others.
 _MAKERS: dict[str, Callable[[SplitResult, Callable[[], float] | None], Store]] = {
     "sqlite": _make_sqlite,
     "memory": _make_memory,
@@ -110,5 +112,5 @@ _MAKERS: dict[str, Callable[[SplitResult, Callable[[], float] | None], Store]] =
     "memcached": _make_memcached,
 }
 
-# With or without the name of a driver, as in postgresql+psycopg. sqlite+pysqlite is SQLite through SQLAlchemy.
+# With or without a driver's name, as in postgresql+psycopg. sqlite+pysqlite is SQLite through SQLAlchemy.
 _SQL_DIALECTS = ("postgresql", "postgres", "mysql", "mariadb", "sqlite", "oracle", "mssql")

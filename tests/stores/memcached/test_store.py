@@ -955,7 +955,7 @@ def test_a_server_that_counts_no_changes_is_refused(services: Services, clock: F
     key = new_key()
     store.create(key, new_record(clock))
 
-    with pytest.raises(StoreUnavailable, match="counts no changes; start it without the option -C"):
+    with pytest.raises(StoreUnavailable, match="has compare-and-swap disabled; start it without -C"):
         store.load(key)
 
 

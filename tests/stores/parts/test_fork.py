@@ -321,7 +321,7 @@ def interrupted(store: Any, action: Callable[[], None]) -> Iterator[None]:
 
 
 def refuses(call: Callable[[], object]) -> bool:
-    with pytest.raises(StoreUnavailable, match="forked in the middle of a call of SQLite"):
+    with pytest.raises(StoreUnavailable, match="forked in the middle of a call to SQLite"):
         call()
     return True
 
@@ -408,7 +408,7 @@ def test_what_such_a_child_does_with_its_parents_connection(
     else:
         work = store._database.read
         monkeypatch.setattr(
-            store._database, "read", lambda *given: store._database._lend(lambda c: (work(*given), fork_here()))
+            store._database, "read", lambda *given: store._database._attempt(lambda c: (work(*given), fork_here()))
         )
     assert refuses(partial(store.load, new_key()))
     store.close()

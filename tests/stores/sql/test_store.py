@@ -1031,12 +1031,12 @@ def test_connections_that_were_cut_off_together_are_one_failure(make: Make) -> N
 
     def fail_on_another(connection: sa.Connection) -> Any:
         with suppress(StoreUnavailable):
-            store._database._lend(fail)
+            store._database._attempt(fail)
         return fail(connection)
 
     for work in [fail, fail_on_another] * 5:
         with pytest.raises(StoreUnavailable, match="was cut off"):
-            store._database._lend(work)
+            store._database._attempt(work)
     assert store.count() == 0
 
 
@@ -1166,29 +1166,29 @@ def test_a_file_that_is_no_database(make: Make, sqlite_file: Path) -> None:
     ("given", "options", "message"),
     [
         pytest.param(3, {}, "takes a SQLAlchemy URL or an Engine, got int", id="no URL"),
-        pytest.param("postgresql", {}, "no valid URL", id="not a URL"),
-        pytest.param("postgresql://h:0/db", {}, "no valid URL", id="port 0"),
-        pytest.param("mysql://h:65536/db", {}, "no valid URL", id="a port that is too big"),
-        pytest.param(f"postgresql://u:{PASSWORD}@host:port/db", {}, "no valid URL", id="port"),
+        pytest.param("postgresql", {}, "needs a valid URL", id="not a URL"),
+        pytest.param("postgresql://h:0/db", {}, "needs a valid URL", id="port 0"),
+        pytest.param("mysql://h:65536/db", {}, "needs a valid URL", id="a port that is too big"),
+        pytest.param(f"postgresql://u:{PASSWORD}@host:port/db", {}, "needs a valid URL", id="port"),
         pytest.param(f"foo://u:{PASSWORD}@host/db", {}, "knows no database 'foo'", id="unknown database"),
         pytest.param(f"postgresql+foo://u:{PASSWORD}@host/db", {}, "knows no database", id="unknown driver"),
-        pytest.param(f"sqlite://u:{PASSWORD}@host/x.db", {}, "no valid URL", id="SQLite on a server"),
+        pytest.param(f"sqlite://u:{PASSWORD}@host/x.db", {}, "needs a valid URL", id="SQLite on a server"),
         pytest.param("sqlite://", {}, "needs a database in a file", id="in memory"),
         pytest.param("sqlite:///:memory:", {}, "needs a database in a file", id="in memory, by name"),
         pytest.param(
             "sqlite:///file:x?mode=memory&uri=true", {}, "needs a database in a file", id="in memory, by mode"
         ),
-        pytest.param(sa.create_engine("sqlite://"), {}, "lends one connection", id="an engine in memory"),
+        pytest.param(sa.create_engine("sqlite://"), {}, "the same connection", id="an engine in memory"),
         pytest.param("mysql+mysqldb://host/db", {}, r"'MySQLdb'.*wsgi-session\[mysql\]", id="mysqlclient missing"),
         pytest.param("oracle+oracledb://host/db", {}, r"'oracledb'.*wsgi-session\[sql\]", id="no extra"),
-        pytest.param("sqlite:///x.db", {"table": "a-b"}, "table must be of letters", id="hyphen"),
-        pytest.param("sqlite:///x.db", {"table": "a; DROP TABLE x"}, "table must be of letters", id="injection"),
-        pytest.param("sqlite:///x.db", {"table": "1a"}, "table must be of letters", id="digit first"),
-        pytest.param("sqlite:///x.db", {"table": "a\n"}, "table must be of letters", id="newline at the end"),
-        pytest.param("sqlite:///x.db", {"table": "t" * 64}, "table must be of letters", id="too long"),
-        pytest.param("sqlite:///x.db", {"table": ""}, "table must be of letters", id="empty"),
-        pytest.param("sqlite:///x.db", {"table": None}, "table must be of letters", id="no text"),
-        pytest.param("sqlite:///x.db", {"table": "wsgi_session_schema"}, "and not 'wsgi_ses", id="the other table"),
+        pytest.param("sqlite:///x.db", {"table": "a-b"}, "table must consist of letters", id="hyphen"),
+        pytest.param("sqlite:///x.db", {"table": "a; DROP TABLE x"}, "table must consist of letters", id="injection"),
+        pytest.param("sqlite:///x.db", {"table": "1a"}, "table must consist of letters", id="digit first"),
+        pytest.param("sqlite:///x.db", {"table": "a\n"}, "table must consist of letters", id="newline at the end"),
+        pytest.param("sqlite:///x.db", {"table": "t" * 64}, "table must consist of letters", id="too long"),
+        pytest.param("sqlite:///x.db", {"table": ""}, "table must consist of letters", id="empty"),
+        pytest.param("sqlite:///x.db", {"table": None}, "table must consist of letters", id="no text"),
+        pytest.param("sqlite:///x.db", {"table": "wsgi_session_schema"}, "and not be 'wsgi_ses", id="the other table"),
         pytest.param("sqlite:///x.db", {"timeout": 0}, "timeout must be more than 0", id="no time"),
         pytest.param("sqlite:///x.db", {"timeout": True}, "timeout must be more than 0", id="not a number"),
         pytest.param("sqlite:///x.db", {"timeout": "2"}, "timeout must be more than 0", id="a text"),

@@ -515,7 +515,7 @@ def test_another_schema_version_is_unavailable(
     execute(path, "ALTER TABLE versions RENAME TO wsgi_session_schema")
     execute(path, "INSERT INTO wsgi_session_schema VALUES (?)", version)
 
-    text = f"has schema version {version}, this release of wsgi_session knows version 1. Upgrade wsgi_session, or"
+    text = f"has schema version {version}; this release of wsgi_session knows version 1. Upgrade wsgi_session, or"
     with pytest.raises(StoreUnavailable, match=text):
         store.create("other", record_of(clock))
     assert execute(path, "SELECT key FROM wsgi_sessions") == [("key",)]

@@ -1,1 +1,1 @@
-"""What several stores are made of."""
+"""Parts that several stores share."""

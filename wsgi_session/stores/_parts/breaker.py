@@ -1,4 +1,4 @@
-"""Keeps a dead server from costing every request its time-out."""
+"""A circuit breaker: a server that is down does not cost every request a time-out."""
 
 import threading
 import time
@@ -15,15 +15,15 @@ PAUSE_S = 1.0
 
 
 class Breaker:
-    """After five connection failures in a row answers for a server at once, for one second; then one call may try.
+    """A circuit breaker: after five connection failures in a row, calls fail at once for one second.
 
-    While that one waits for the server, the others go on being answered at once.
+    Then one trial call goes through; while it waits for the server, the other calls still fail at once.
 
     Args:
-        server: What errors call the server; without credentials.
-        connection_errors: What a driver raises when the server cannot be reached or does not answer in time.
-        answers: Those of them that are an answer nevertheless: such a server costs nobody a time-out.
-        clock: Returns the time in seconds, never going back.
+        server: The server's name in errors; without credentials.
+        connection_errors: What a driver raises if the server is unreachable or does not answer in time.
+        answers: Those of them that are answers of the server: they cost no time-out.
+        clock: Returns the time in seconds; never goes back.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class Breaker:
         self._trial = PerProcess(_Trial)
 
     def call(self) -> "_Call":
-        """Wrap one call of the server, in a ``with``. What that raises passes through.
+        """Wrap one call of the server, in a ``with`` block. Errors pass through.
 
-        Only connection errors count as failures, and only a call that raises nothing ends a row of them. A call that is
-        given as ``is_excused`` in the ``with`` does not count.
+        Only connection errors count as failures, and only a call that raises nothing resets the count. A call that
+        the block marks as ``is_excused`` does not count.
 
         Raises:
             StoreUnavailable: The server failed five times in a row, less than a second ago; it was not called.
@@ -54,11 +54,11 @@ class Breaker:
         return _Call(self)
 
     def begin(self) -> bool:
-        """Return whether the call that begins is a trial."""
+        """Return whether the call that begins now is a trial."""
         return self._failures >= MAX_FAILURES and self._admit()
 
     def end(self, is_trial: bool, error: type[BaseException] | None) -> None:
-        """Count a call that ended with *error*, or ``None`` for none; *is_trial* is what :meth:`begin` returned."""
+        """Count a call that ended with *error*, ``None`` if it succeeded; *is_trial* is what :meth:`begin` returned."""
         try:
             if error is None:
                 if self._failures:
@@ -73,10 +73,10 @@ class Breaker:
                 self._trial.get().is_under_way = False
 
     def _admit(self) -> bool:
-        """Return whether this call is the one that tries; the others end here, until it succeeds."""
+        """Return whether this call is the trial; the others fail here until it succeeds."""
         trial = self._trial.get()
         with trial.lock:
-            if self._failures < MAX_FAILURES:  # by now it has succeeded
+            if self._failures < MAX_FAILURES:  # it has succeeded meanwhile
                 return False
             if trial.is_under_way or self._clock() < self._closed_until:
                 raise StoreUnavailable(f"{self._server} did not answer {self._failures} times in a row")
@@ -85,10 +85,10 @@ class Breaker:
 
 
 class _Trial:
-    """What one process does to find out whether the server is back.
+    """One process's trial, which finds out whether the server is back.
 
-    A fork may copy the lock while another thread holds it, and a trial whose thread stays behind; nobody would ever end
-    either in the child.
+    A fork may copy the lock while another thread holds it, or a trial without its thread; in the child neither would
+    ever end.
     """
 
     __slots__ = ("is_under_way", "lock")
@@ -99,14 +99,14 @@ class _Trial:
 
 
 class _Call:
-    """One call of the server. Written out: every call passes here, and a generator takes three times as long."""
+    """One call of the server. Written out: every call uses this, and a generator takes three times as long."""
 
     __slots__ = ("_breaker", "_is_trial", "is_excused")
 
     def __init__(self, breaker: Breaker) -> None:
         self._breaker = breaker
         self.is_excused = False
-        """Whether what it raises says nothing of the server, whatever it is."""
+        """Whether an error of this call says nothing about the server."""
 
     def __enter__(self) -> Self:
         self._is_trial = self._breaker.begin()

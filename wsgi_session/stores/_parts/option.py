@@ -1,4 +1,4 @@
-"""What the options of several stores have in common: how they are checked, and read from a URL."""
+"""How several stores check their options and read them from a URL."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ def checked_timeout(store: str, timeout: object) -> float:
     """Return the *timeout* of a *store*, in seconds.
 
     Raises:
-        ConfigError: It is no number, or not within the limits.
+        ConfigError: It is not a number, or not within the limits.
     """
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= MAX_TIMEOUT_S:
         raise ConfigError(f"{store}.timeout must be more than 0 and at most {MAX_TIMEOUT_S} seconds, got {timeout!r}.")
@@ -27,7 +27,7 @@ def checked_timeout(store: str, timeout: object) -> float:
 
 
 def is_port(number: int) -> bool:
-    """Return whether a server can listen on the port of that *number*."""
+    """Return whether *number* is a port that a server can listen on."""
     return 0 < number <= _MAX_PORT
 
 
@@ -35,7 +35,7 @@ def options_in(parts: SplitResult, known: Iterable[str], *, advice: str = "") ->
     """Yield the name and text of each option after the ``?`` of a store URL.
 
     Raises:
-        ConfigError: One is none of *known*, or given twice; the text ends with *advice*.
+        ConfigError: An option is not in *known*, or given twice; the text ends with *advice*.
     """
     met: set[str] = set()
     for name, text in parse_qsl(parts.query, keep_blank_values=True):
@@ -50,9 +50,9 @@ def options_in(parts: SplitResult, known: Iterable[str], *, advice: str = "") ->
 
 
 def unknown_option(name: str, known: Iterable[str], *, query: str) -> str:
-    """Return what is told of *name*, which is given twice or none of *known*: itself, and what may have been meant.
+    """Return what an error says about *name*, which is repeated or not in *known*: the name, and perhaps a suggestion.
 
-    Where the *query* has an ``@`` the ``?`` before it may be one of a password, and *name* a piece of it: then nothing.
+    If the *query* has an ``@``, the ``?`` before it may belong to a password, and *name* too: then return nothing.
     """
     if "@" in query or not re.fullmatch("[A-Za-z_]{1,40}", name):
         return ""

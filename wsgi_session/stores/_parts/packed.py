@@ -1,4 +1,4 @@
-"""A session as one string of bytes, for engines that keep a value under a key.
+"""A record as one byte string, for engines that keep a value under a key.
 
 ::
 
@@ -6,8 +6,8 @@
       3      1        8        8         8           8              8                     8                  12
     user_id  label  data
 
-The limits stand at a fixed place, so an engine that can write a part of a value moves them without the data and the
-version. Part of the key is in the value, so an answer that belongs to another request is recognised.
+The limits have a fixed offset, so an engine that can write part of a value can move them without the data and the
+version. The value contains part of the key, so we recognise an answer that belongs to another request.
 """
 
 import struct
@@ -43,15 +43,15 @@ LIMITS: Final = struct.Struct(">2d")
 _LIMITS_AT: Final = 12
 _ABSENT: Final = -1
 
-# A planted giant is noticed, but never read.
+# We notice a planted giant, but never read it.
 MAX_VALUE_BYTES: Final = 1024 * 1024
 
-# What it takes to judge a value: up to and with the limits.
+# As much of a value as shows whether it is live: everything up to the end of its limits.
 JUDGED_BYTES: Final = _LIMITS_AT + LIMITS.size
 
 
 def packed(key: str, record: Record, *, version: bytes = bytes(VERSION_BYTES)) -> bytes:
-    """Return *record* as the value of *key*; *version* is for an engine that counts no changes itself."""
+    """Return *record* as the value of *key*; *version* is for an engine that does not count changes itself."""
     user_id = None if record.user_id is None else record.user_id.encode()
     label = None if record.label is None else record.label.encode()
     head = _HEAD.pack(
@@ -71,9 +71,9 @@ def packed(key: str, record: Record, *, version: bytes = bytes(VERSION_BYTES)) -
 
 
 def unpacked(key: str, value: bytes, *, version: object = None) -> Record | None:
-    """Return the record that *value* is, or ``None`` if something else wrote it, or it was written for another key.
+    """Return the record in *value*, or ``None`` if something else wrote it, or if it belongs to another key.
 
-    Its version is *version* where the engine counts changes itself, else the one in the value.
+    If the engine counts changes itself, pass its *version*; otherwise the record gets the one in the value.
 
     Raises:
         StoreUnavailable: A newer release wrote it.
@@ -125,7 +125,7 @@ def limits_in(value: bytes) -> bytes:
 
 
 def is_live(head: bytes | None, now: float) -> bool:
-    """Return whether *head*, at least ``JUDGED_BYTES`` of a value, begins that of a live record in our format."""
+    """Return whether *head*, the first ``JUDGED_BYTES`` of a value or more, belongs to a live record in our format."""
     if head is None or len(head) < JUDGED_BYTES or head[:4] != _START:
         return False
     _, expires_at = LIMITS.unpack_from(head, _LIMITS_AT)
@@ -133,8 +133,8 @@ def is_live(head: bytes | None, now: float) -> bool:
 
 
 def newer_format() -> StoreUnavailable:
-    """Return what is raised where a newer release wrote the value."""
+    """Return the error for a value that a newer release wrote."""
     return StoreUnavailable(
-        f"the store has sessions in a newer format than {FORMAT}, the one this release of wsgi_session knows. Upgrade "
-        "wsgi_session, or give it another prefix."
+        f"the store has sessions in a newer format than {FORMAT}, the latest that this release of wsgi_session knows. "
+        "Upgrade wsgi_session, or give it another prefix."
     )

@@ -1,6 +1,6 @@
-"""What belongs to one process: a child that is forked gets its own, and leaves its parent's alone.
+"""A value per process: a forked child gets its own, and leaves its parent's alone.
 
-Looked at before each use, since some servers fork without telling Python.
+We check the process id before each use, since some servers fork without running Python's fork hooks.
 """
 
 import os
@@ -10,17 +10,17 @@ from typing import Any, Final, Generic, TypeVar
 __all__ = ["PerProcess", "inherited"]
 
 inherited: Final[list[Any]] = []
-"""What belongs to the parent process, kept where no garbage collector closes it: both share its socket or file."""
+"""Values of the parent process, kept from the garbage collector, which would close a socket or file that both share."""
 
 T = TypeVar("T")
 
 
 class PerProcess(Generic[T]):
-    """Holds a lock, connections or other things that a fork copies, and that the copy must not be used for.
+    """Holds a lock, connections or anything else that a fork copies, but that the child must not use.
 
     Args:
-        make: Makes what a process begins with. Threads of a new child may call it at once; all get what one made.
-        leave: Gets what belongs to the parent, in the child; may be called more than once.
+        make: Makes a process's first value. Threads of a new child may call it at once; all get the result of one.
+        leave: Called in the child with the parent's value; possibly more than once.
     """
 
     __slots__ = ("_leave", "_make", "_own")
@@ -31,26 +31,26 @@ class PerProcess(Generic[T]):
         self._own = _Own(make())
 
     def get(self) -> T:
-        """Return this process's."""
+        """Return this process's value."""
         own = self._own
         return own.value if own.pid == os.getpid() else self._renewed(own).value
 
     def put(self, value: T) -> None:
-        """Replace this process's by *value*."""
-        self.get()  # a child's is another one than its parent's
+        """Replace this process's value with *value*."""
+        self.get()  # a child has another one than its parent
         self._own.value = value
 
     def _renewed(self, parents: "_Own[T]") -> "_Own[T]":
         self._leave(parents.value)
-        # One step, so that all threads go on with the same one. It is in the place of the parent's only when it is
-        # complete: who finds it there must not meet anything of the parent's.
+        # One atomic step: all threads get the same value. It replaces the parent's only when it is complete, since a
+        # thread that finds it must not meet anything of the parent's.
         own = parents.heirs.setdefault(os.getpid(), _Own(self._make()))
         self._own = own
         return own
 
 
 class _Own(Generic[T]):
-    """The *value* of the process that makes it, and what the children of that process, each in itself, have instead."""
+    """The *value* of the process that made it, and for each of its forked children the value that replaces it."""
 
     __slots__ = ("heirs", "pid", "value")
 

@@ -1,4 +1,4 @@
-"""Whether this process may use a file, and if not, whose it is and what to do: for the files of SQLite."""
+"""Whether this process may use a SQLite file, and if not, who owns it and what to do."""
 
 import os
 from contextlib import suppress
@@ -10,7 +10,7 @@ _REMEDY = "Give it to that user (chown)"
 
 
 def denied(file: Path) -> str | None:
-    """Return why this process may not use *file* or what SQLite keeps beside it, with the remedy, or ``None``."""
+    """Return why this process may not use *file* or SQLite's files beside it, with the remedy, or ``None``."""
     for directory in reversed(file.absolute().parents):
         if os.path.isdir(directory) and not is_allowed(directory, os.X_OK):  # noqa: PTH112  may be denied itself
             return f"the directory {_whose(directory)} may not search it. {_REMEDY}, or allow it (chmod)."
@@ -24,7 +24,7 @@ def denied(file: Path) -> str | None:
 
 
 def is_allowed(path: Path, mode: int) -> bool:
-    """Return whether the process may do what *mode* says, as what it acts, not as who started it, if that is known."""
+    """Return whether the process may use *path* in this *mode*: by its effective user, if the system supports that."""
     return (
         os.access(path, mode, effective_ids=True) if os.access in os.supports_effective_ids else os.access(path, mode)
     )
@@ -37,7 +37,7 @@ def _whose(path: Path) -> str:
 def _owner(path: Path) -> str:
     try:
         return f"the user {path.owner()!r}"
-    except (KeyError, NotImplementedError, OSError):  # a number without a name, Windows, or gone by now
+    except (KeyError, NotImplementedError, OSError):  # a uid without a name, Windows, or a file that is gone
         return "another user"
 
 

@@ -1,6 +1,6 @@
-"""Why a server could not be asked: what the operating system, TLS or the connection said, and the remedy.
+"""Why a connection failed, according to the operating system or TLS, and the remedy.
 
-Only what is in these tables is ever told, never a driver's own text: that may hold a name, a key or a password.
+Errors quote only these tables, never a driver's own text, which may contain a name, a key or a password.
 """
 
 import errno
@@ -24,23 +24,23 @@ class Reason(NamedTuple):
 
 _RESET: Final = Reason(
     "the connection was cut",
-    "If it recurs, look for what cuts connections: a firewall, a load balancer, the server's own limits.",
+    "If it recurs, find out what cuts connections: a firewall, a load balancer, the server's own limits.",
 )
-_NO_ROUTE: Final = Reason("no route leads there", "Check the address, the network and the firewall.")
-_TOO_MANY_FILES: Final = Reason("this process may open no more files", "Raise its limit (ulimit -n, LimitNOFILE).")
+_NO_ROUTE: Final = Reason("there is no route to it", "Check the address, the network and the firewall.")
+_TOO_MANY_FILES: Final = Reason("this process has too many open files", "Raise its limit (ulimit -n, LimitNOFILE).")
 _UNTRUSTED: Final = Reason(
-    "nobody we trust has signed its certificate", "Give the authority's certificate: ssl_ca_certs in a Redis URL."
+    "no trusted authority has signed its certificate", "Give the authority's certificate: ssl_ca_certs in a Redis URL."
 )
 _OTHER_NAME: Final = Reason(
     "its certificate is for another name", "Use a name from the certificate, or get one that has this name."
 )
-_NO_TLS: Final = Reason("it speaks no TLS there", "Use its TLS port, or the URL scheme without TLS.")
+_NO_TLS: Final = Reason("it does not speak TLS on this port", "Use its TLS port, or the URL scheme without TLS.")
 _WANTS_CERTIFICATE: Final = Reason(
-    "it wants a certificate from us", "Give one: ssl_certfile and ssl_keyfile in a Redis URL."
+    "it requires a client certificate", "Give one: ssl_certfile and ssl_keyfile in a Redis URL."
 )
 
 CONNECTION_REASONS: Final = {
-    "EAI_AGAIN": Reason("its name cannot be looked up at the moment", "Check the DNS of this machine."),
+    "EAI_AGAIN": Reason("its name cannot be resolved at the moment", "Check the DNS of this machine."),
     "EAI_NONAME": Reason("its name is unknown", "Check the host's name, and the DNS of this machine."),
     "ECONNREFUSED": Reason("nothing listens there", "Start the server, or correct host and port."),
     "ECONNRESET": _RESET,
@@ -51,10 +51,10 @@ CONNECTION_REASONS: Final = {
     ),
     "ENOENT": Reason("there is no such socket file", "Start the server, or correct the path."),
     "EACCES": Reason("access is not permitted", "Let the application's user write to the server's socket file."),
-    "EPERM": Reason("access is not permitted", "Look for a firewall, and at the rights of the application's user."),
+    "EPERM": Reason("access is not permitted", "Check for a firewall, and check the rights of the application's user."),
     "EHOSTUNREACH": _NO_ROUTE,
     "ENETUNREACH": _NO_ROUTE,
-    "EADDRNOTAVAIL": Reason("no local port is free for a connection", "Look for what opens so many connections."),
+    "EADDRNOTAVAIL": Reason("no local port is free for a connection", "Find out what opens so many connections."),
     "EMFILE": _TOO_MANY_FILES,
     "ENFILE": _TOO_MANY_FILES,
     "certificate 9": Reason("its certificate is not valid yet", "Check the clocks."),
@@ -65,24 +65,24 @@ CONNECTION_REASONS: Final = {
     "certificate 21": _UNTRUSTED,
     "certificate 62": _OTHER_NAME,
     "certificate 64": _OTHER_NAME,
-    "certificate": Reason("its certificate cannot be trusted", "The cause that is chained says why."),
+    "certificate": Reason("its certificate cannot be trusted", "The chained cause says why."),
     "WRONG_VERSION_NUMBER": _NO_TLS,
     "RECORD_LAYER_FAILURE": _NO_TLS,
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": _WANTS_CERTIFICATE,
     "SSLV3_ALERT_HANDSHAKE_FAILURE": _WANTS_CERTIFICATE,
     "TLSV1_ALERT_UNKNOWN_CA": Reason("it does not trust our certificate", "Give one that its authority has signed."),
     "SSLEOFError": Reason(
-        "it broke TLS off",
-        "Does it want a certificate from us (ssl_certfile and ssl_keyfile in a Redis URL)? Its log says more.",
+        "it aborted the TLS handshake",
+        "Does it require a client certificate (ssl_certfile and ssl_keyfile in a Redis URL)? Its log says more.",
     ),
-    "TLS": Reason("TLS failed", "The cause that is chained says why."),
-    "OSError": Reason("the connection failed", "The cause that is chained says why."),
+    "TLS": Reason("TLS failed", "The chained cause says why."),
+    "OSError": Reason("the connection failed", "The chained cause says why."),
 }
-"""By the name of the error number, by TLS's own reason, or by the number of what is wrong with a certificate."""
+"""By the name of the errno, by the reason that TLS gives, or by the verification code of a certificate."""
 
 
 def chain_of(error: BaseException) -> Iterator[BaseException]:
-    """Yield *error*, what caused it, and so on."""
+    """Yield *error*, its cause, the cause of that, and so on."""
     found: BaseException | None = error
     while found is not None:
         yield found
@@ -90,14 +90,14 @@ def chain_of(error: BaseException) -> Iterator[BaseException]:
 
 
 def connection_reason(error: BaseException) -> Reason | None:
-    """Return why a connection failed, if *error* itself says so."""
+    """Return why a connection failed, or ``None`` if *error* does not say."""
     if not isinstance(error, OSError):
         return None
     return CONNECTION_REASONS.get(_name_of(error), CONNECTION_REASONS["OSError"])
 
 
 def explained(error: BaseException, cause: BaseException, reason: Reason) -> str:
-    """Return what is told of *error*: its class, that of the *cause* that has the *reason*, and that."""
+    """Return a description of *error*: its class, the class of its *cause*, and the *reason* of that."""
     kinds = dict.fromkeys(type(one).__name__ for one in (error, cause))
     return f"{', caused by '.join(kinds)}: {reason}"
 
@@ -105,7 +105,7 @@ def explained(error: BaseException, cause: BaseException, reason: Reason) -> str
 def _name_of(error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         return "EAI_AGAIN" if error.errno == socket.EAI_AGAIN else "EAI_NONAME"
-    # The module ssl is not imported for this: without TLS there is none of its errors.
+    # We do not import the module ssl for this: without TLS none of its errors can occur.
     if (code := getattr(error, "verify_code", None)) is not None:
         known = f"certificate {code}"
         return known if known in CONNECTION_REASONS else "certificate"

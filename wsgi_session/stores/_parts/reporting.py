@@ -1,7 +1,7 @@
-"""Where a store's events go: to the manager whose call it answers, and to logging when it is used by itself.
+"""Where a store's events go: to the manager that calls it, or to logging if it is used without one.
 
-Several managers may share one store, so a store remembers none of them. A context variable holds the caller while its
-call runs, and is looked up only when there is something to report.
+Several managers may share a store, so a store remembers none of them. A context variable holds the caller during its
+call; we look it up only when there is something to report.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ end_reporting: Final[Callable[[Token[Dispatcher | None]], None]] = _caller.reset
 
 @contextmanager
 def reporting_to(events: Dispatcher) -> Iterator[None]:
-    """Let every store that is called in this block report to *events*."""
+    """Let every store called in this block report to *events*."""
     token = begin_reporting(events)
     try:
         yield
@@ -30,7 +30,7 @@ def reporting_to(events: Dispatcher) -> Iterator[None]:
 
 
 class StoreDispatcher(Dispatcher):
-    """What a store reports to: the dispatcher of whoever called it, or else :mod:`logging`.
+    """Passes a store's events to the caller's dispatcher, or else to :mod:`logging`.
 
     .. versionadded:: 1.0
     """
@@ -43,7 +43,7 @@ class StoreDispatcher(Dispatcher):
         if caller is None:
             super().emit(kind, **details)
             return
-        token = _caller.set(None)  # what a callback does with stores is its own affair
+        token = _caller.set(None)  # a callback's own use of stores does not report to this caller
         try:
             caller.emit(kind, **details)
         finally:

@@ -1,8 +1,8 @@
-"""Connections that rest between two calls: which is lent next, how long one may rest, what keeps it alive.
+"""Idle connections between two calls: which one is used next, how long one may be idle, what keeps it alive.
 
-A connection that rested may be dead without anybody knowing: a firewall, NAT or load balancer forgot it, and answers
-by a reset, or not at all. That says nothing of the server. Whoever meets one closes all that rest, does not count it as
-the server's failure, and sends a read, never a write, once more on a new connection.
+An idle connection may break silently: a firewall, NAT or load balancer forgets it, and answers with a reset or not at
+all. That says nothing about the server. The call that meets the first broken one closes all idle connections, does not
+count it as the server's failure, and sends a read, never a write, once more on a new connection.
 """
 
 import socket
@@ -25,23 +25,23 @@ __all__ = [
 # Load balancers forget a connection without traffic after 240 s (Azure), 350 s (AWS) or more.
 MAX_REST_S: Final = 200.0
 
-# Before that the kernel asks the other side, which also keeps those who forget from forgetting.
+# Before that the kernel probes the other side, which also keeps load balancers from forgetting the connection.
 KEEP_ALIVE_S: Final = 60
 KEEP_ALIVE_INTERVAL_S: Final = 15
 KEEP_ALIVE_PROBES: Final = 3
 
-# Where a connection rested for longer, a read waits on it for half of its time-out only, so that both tries together
-# take little longer than one. One that was used a moment ago is hardly forgotten: if it is late, the server is slow.
+# If a connection was idle for longer, a read waits on it for half of its time-out only, so both tries together take
+# little longer than one. One that was just used is hardly forgotten: if the answer is late, the server is slow.
 COLD_AFTER_S: Final = 1.0
 
 C = TypeVar("C")
 
 
 class Resting(Generic[C]):
-    """The connections at rest; any thread may put and take.
+    """The idle connections; any thread may put and take.
 
     Args:
-        end: Closes one.
+        end: Closes a connection.
     """
 
     def __init__(self, end: Callable[[C], object]) -> None:
@@ -55,7 +55,7 @@ class Resting(Generic[C]):
         return (connection for connection, _ in tuple(self._waiting))
 
     def put(self, connection: C) -> None:
-        """Let *connection* rest; close the one that rested longest, if that is too long."""
+        """Keep *connection* for later; close the one that was idle longest, if that is too long."""
         now = time.monotonic()
         waiting = self._waiting
         waiting.append((connection, now))
@@ -64,7 +64,7 @@ class Resting(Generic[C]):
                 self._end(waiting.popleft()[0])
 
     def take(self) -> tuple[C, float] | None:
-        """Return the one that rested least, and for how many seconds; ``None`` if there is none to lend."""
+        """Return the most recently used connection and its idle time in seconds, or ``None`` if there is none."""
         try:
             connection, since = self._waiting.pop()
         except IndexError:
@@ -73,18 +73,18 @@ class Resting(Generic[C]):
         if rested_s <= MAX_REST_S:
             return connection, rested_s
         self._end(connection)
-        self.end_all()  # the others rested even longer
+        self.end_all()  # the others were idle even longer
         return None
 
     def end_all(self) -> None:
-        """Close all that rest."""
+        """Close all idle connections."""
         with suppress(IndexError):
             while True:
                 self._end(self._waiting.pop()[0])
 
 
 def keep_alive_options(idle_s: int = KEEP_ALIVE_S) -> dict[int, int]:
-    """Return the TCP options, of those this system has, that make the kernel ask after *idle_s* without traffic."""
+    """Return the TCP options of this system that make the kernel probe after *idle_s* seconds without traffic."""
     wanted = {
         "TCP_KEEPIDLE": idle_s,
         "TCP_KEEPALIVE": idle_s,  # the same on macOS

@@ -1,4 +1,4 @@
-"""The file of a SQLite database: nobody but its owner reads it, and others may remove or replace it at any time."""
+"""The file of a SQLite database: only its owner can read it, and it may be removed or replaced at any time."""
 
 import os
 import stat
@@ -12,18 +12,18 @@ from typing import Final
 __all__ = ["BUSY_PAUSE_S", "WatchedFile", "make_file"]
 
 BUSY_PAUSE_S: Final = 0.01
-"""After how long a file is opened again: SQLite does not always wait for others that open it at the same moment."""
+"""The pause before we open a file again: SQLite does not always wait for others that open it at the same moment."""
 
-# How long a process may go on with a file that was removed. In seconds.
+# How long a process may go on using a removed file. In seconds.
 _CHECK_EVERY_S: Final = 1.0
 
 
 class WatchedFile:
-    """Tells when another file has the name of the one that is open, or none has.
+    """Notices when the open file was removed, or another file has its name.
 
     Args:
         path: The name of the file.
-        is_made: Whether :meth:`make` makes it.
+        is_made: Whether :meth:`make` creates it.
     """
 
     def __init__(self, path: Path, *, is_made: bool = True) -> None:
@@ -32,29 +32,29 @@ class WatchedFile:
         self._identity: tuple[int, int] | None = None
         self._is_empty = True
         self.check_at = 0.0
-        """When to look again, as ``time.monotonic``: to look each time would cost as much as a tenth of a read."""
+        """When to look again, by ``time.monotonic``: looking each time would cost a tenth of a read."""
 
     def make(self) -> None:
-        """Make the file if it is missing, see :func:`make_file`."""
+        """Create the file if it is missing, see :func:`make_file`."""
         if self._is_made:
             make_file(self._path)
 
     def check(self, leave: Callable[[], None]) -> None:
-        """Look which file has the name now; call *leave* if it was another one the last time."""
+        """Look which file has the name now; call *leave* if it was a different one last time."""
         identity, is_empty = _look_at(self._path)
-        # A new one may have the number of the one that was removed before it was made.
+        # A new file may have the inode number of a removed one.
         is_new = self._identity != identity or (is_empty and not self._is_empty)
         if self._identity is not None and is_new:
             leave()
-        self._identity, self._is_empty = identity, is_empty  # last: nobody shall take what is to be left
+        self._identity, self._is_empty = identity, is_empty  # last: no thread may take a connection to the old file
         self.check_at = time.monotonic() + _CHECK_EVERY_S
 
 
 def make_file(path: Path) -> None:
-    """Make the file if nothing has its name, 0600 whatever the umask; SQLite gives -wal and -shm the same mode."""
+    """Create the file if nothing has its name, 0600 whatever the umask; SQLite gives -wal and -shm the same mode."""
     if os.path.lexists(path):
-        return  # a link that somebody else put there, too: SQLite makes no file where it leads
-    # Under another name: to close the file cancels all locks on it that other threads have by then
+        return  # also a link that somebody else put there: SQLite creates no file at its target
+    # Under another name: closing the file would cancel all locks that other threads already have on it
     # (sqlite.org/howtocorrupt.html, section 2.2).
     descriptor, name = tempfile.mkstemp(prefix=".wsgi-session-", dir=path.parent)
     try:
@@ -67,10 +67,10 @@ def make_file(path: Path) -> None:
 
 
 def _give_name(file: str, name: Path) -> None:
-    """Let *file* have *name*, too, and if it cannot, make an empty one.
+    """Link *file* to *name*, or if that is impossible, create an empty file there.
 
     Raises:
-        FileExistsError: Something has that name.
+        FileExistsError: The name is taken.
     """
     try:
         os.link(file, name)
@@ -81,7 +81,7 @@ def _give_name(file: str, name: Path) -> None:
 
 
 def _look_at(path: Path) -> tuple[tuple[int, int] | None, bool]:
-    """Return what tells a file from every other one, or ``None`` if there is none, and whether it is empty."""
+    """Return what identifies the file, or ``None`` if there is none, and whether it is empty."""
     try:
         status = path.stat()
     except (OSError, ValueError):  # a name with NUL

@@ -1,4 +1,4 @@
-"""What a Memcached that refuses has said, and the remedy; never its own words, which may quote a key or a value."""
+"""What Memcached's error replies mean, and the remedy; never their text, which may quote a key or a value."""
 
 from typing import Final
 
@@ -8,26 +8,22 @@ __all__ = ["REPLIES", "reason_of"]
 
 REPLIES: Final = {
     "SERVER_ERROR out of memory": Reason(
-        "it is full, and was started with -M, so that it forgets nothing", "Give it more memory (-m), or leave out -M."
+        "it is full, and -M forbids it to evict anything", "Give it more memory (-m), or leave out -M."
     ),
     "SERVER_ERROR object too large for cache": Reason(
-        "it does not take values of this size", "Give it a larger item size (-I), or keep less in a session."
+        "it does not accept values of this size", "Give it a larger item size (-I), or keep less in a session."
     ),
-    "SERVER_ERROR": Reason("it failed", "Look at its log; the cause that is chained says more."),
-    "CLIENT_ERROR": Reason(
-        "it did not understand the command", "Look for a proxy in between that changes keys or values."
-    ),
-    "ERROR": Reason(
-        "it does not know the command", "It must be Memcached itself: look for a proxy in between that lacks cas."
-    ),
-    "closed": Reason("it closed the connection", "If it recurs, look at its limit of connections (-c) and at its log."),
+    "SERVER_ERROR": Reason("it failed", "Look at its log; the chained cause says more."),
+    "CLIENT_ERROR": Reason("it did not understand the command", "Look for a proxy that changes keys or values."),
+    "ERROR": Reason("it does not know the command", "It must be Memcached itself: look for a proxy without cas."),
+    "closed": Reason("it closed the connection", "If it recurs, check its connection limit (-c) and its log."),
     "other": Reason(
         "its answer makes no sense", "Is it a Memcached, and is there a proxy in between? The chained cause says more."
     ),
 }
 """By how the reply begins."""
 
-# By the class of pymemcache's error; the others are no answers.
+# By the class of pymemcache's error; the other classes are not replies.
 _REPLY_OF_CLASS: Final = {
     "MemcacheUnexpectedCloseError": "closed",
     "MemcacheUnknownCommandError": "ERROR",
@@ -36,7 +32,7 @@ _REPLY_OF_CLASS: Final = {
 
 
 def reason_of(error: Exception) -> str:
-    """Return what is told of what the driver raised: its class, the reason and the remedy."""
+    """Return a description of the driver's *error*: its class, the reason and the remedy."""
     kind = type(error).__name__
     if kind == "MemcacheIllegalInputError":  # nothing was sent
         return kind

@@ -1,4 +1,4 @@
-"""One Memcached server, and what one process holds of it."""
+"""One Memcached server, and this process's connections to it."""
 
 import re
 import socket
@@ -19,7 +19,7 @@ __all__ = ["MAX_PREFIX", "PREFIX", "Server", "import_driver", "options_of"]
 
 _DEFAULT_PORT: Final = 11211
 
-# Memcached takes 250 bytes without spaces and control characters as a key.
+# A key of Memcached has at most 250 bytes, without spaces and control characters.
 MAX_PREFIX: Final = 250 - KEY_LENGTH
 PREFIX: Final = re.compile(rf"[!-~]{{0,{MAX_PREFIX}}}")
 
@@ -29,8 +29,8 @@ _POOL_SIZE: Final = 16
 class Server:
     """One Memcached server and this process's connections to it. A connection serves one call at a time.
 
-    pymemcache's clients are made for one thread each, and its pool for one process; neither closes a connection that
-    a greenlet was made to leave while it waited for the answer.
+    A client of pymemcache is for one thread, and its pool for one process. Neither closes a connection when its
+    greenlet is killed while it waits for the answer.
     """
 
     def __init__(self, driver: Any, options: dict[str, Any]) -> None:
@@ -40,9 +40,9 @@ class Server:
         self._options = options
         self._connection_errors = (OSError, driver.MemcacheUnexpectedCloseError)
         self._breaker = Breaker(f"memcached at {self.name}", self._connection_errors)
-        # pymemcache has ssl; the package without pymemcache does not need it.
+        # pymemcache imports ssl itself; without pymemcache this package does not need it.
         self._nothing_came = (BlockingIOError, import_module("ssl").SSLWantReadError)
-        # A child closes its copies of what its parent goes on using, which does not disturb it.
+        # A child closes its copies; the parent can go on using its connections.
         self._idle = PerProcess(_no_connections, leave=Resting.end_all)
 
     def gets(self, key: str) -> tuple[bytes, bytes] | None:
@@ -51,29 +51,29 @@ class Server:
         if value is None:
             return None
         if cas == b"0":
-            raise StoreUnavailable(f"memcached at {self.name} counts no changes; start it without the option -C")
+            raise StoreUnavailable(f"memcached at {self.name} has compare-and-swap disabled; start it without -C")
         return value, cas
 
     def add(self, key: str, value: bytes, expiry: int) -> bool:
-        """Store *value* if nothing is there."""
+        """Store *value* if the key is free."""
         return self._call("add", key, value, expiry) is True
 
     def cas(self, key: str, value: bytes, cas: bytes, expiry: int) -> bool:
-        """Replace what is there by *value* if it has this cas number."""
+        """Replace the current value with *value* if it has this cas number."""
         return self._call("cas", key, value, cas, expiry) is True
 
     def delete(self, key: str) -> bool:
-        """Remove what is there, and return whether something was."""
+        """Remove the value, and return whether there was one."""
         return self._call("delete", key) is True
 
     def close(self) -> None:
-        """Close what is not in use."""
+        """Close the idle connections."""
         self._idle.get().end_all()
 
     def _call(self, command: str, *arguments: Any) -> Any:
-        """Send one command, once, and return the answer; what it raises leaves as ``StoreUnavailable``.
+        """Send one command, once, and return the answer; turn every error into ``StoreUnavailable``.
 
-        A read is sent once more on a new connection if the first one had rested.
+        If an idle connection fails, a read is sent once more on a new one.
         """
         try:
             with self._breaker.call() as call:
@@ -97,7 +97,7 @@ class Server:
         try:
             answer = getattr(client, command)(*arguments)
         except BaseException:
-            # Whatever it was, an answer may still come, and must not be taken for that of another call.
+            # After any error, an answer may still arrive; the next call must not take it for its own.
             client.close()
             raise
         idle = self._idle.get()
@@ -108,7 +108,7 @@ class Server:
         return answer
 
     def _idle_client(self, is_read: bool) -> Any:
-        """Return a connection that is still open and at rest, and waits as long as a read or write may; or ``None``."""
+        """Return an idle connection that is still open, with the time-out for a read or a write; or ``None``."""
         timeout_s = self._options["timeout"]
         idle = self._idle.get()
         while rested := idle.take():
@@ -119,7 +119,7 @@ class Server:
         return None
 
     def _is_at_rest(self, connection: Any, timeout_s: float) -> bool:
-        """Return whether nothing came in since the last answer: neither bytes nor the end of the connection."""
+        """Return whether nothing has arrived since the last answer: neither bytes nor the end of the connection."""
         try:
             connection.settimeout(0)
             connection.recv(1)
@@ -143,7 +143,7 @@ def _no_connections() -> Resting[Any]:
 
 def _connect(options: dict[str, Any]) -> Any:
     """Return a new, connected socket."""
-    # pymemcache itself would try only the first address of a host, which for "localhost" is often the wrong one.
+    # pymemcache itself tries only the first address of a host, which for "localhost" is often the wrong one.
     module, address, context = options["socket_module"], options["server"], options["tls_context"]
     connection: Any
     if isinstance(address, str):
@@ -183,7 +183,7 @@ def import_driver() -> Any:
 
 
 def options_of(driver: Any, server: Any, timeout_s: float, prefix: str) -> dict[str, Any]:
-    """Return how to make a pymemcache ``Client`` of *server*: as bytes in, bytes out, and with every answer awaited."""
+    """Return the options of a pymemcache ``Client`` for *server*: bytes in, bytes out, and it awaits every answer."""
     if isinstance(server, driver.Client | driver.PooledClient):
         address, socket_module, tls_context = server.server, server.socket_module, server.tls_context
         connect_timeout, answer_timeout = server.connect_timeout or timeout_s, server.timeout or timeout_s
@@ -218,8 +218,8 @@ def _address(server: Any) -> tuple[str, int] | str:
             port = _DEFAULT_PORT if parts.port is None else parts.port
             if parts.netloc == server and parts.hostname and port and "@" not in server and not server.endswith(":"):
                 return parts.hostname, port
-    # A client of another kind is not taken apart: a HashClient looks for a dead server's sessions on another one, and a
-    # RetryingClient sends a write twice. What it is not told: the text may hold a password.
+    # We accept no other kind of client: a HashClient moves the sessions of a failed server to another one, and a
+    # RetryingClient sends a write twice. We do not quote a text, which may contain a password.
     raise ConfigError(
         "each of MemcachedStore.servers must be 'host:port', 'unix:/path', or a pymemcache Client or PooledClient; "
         f"got {type(server).__name__ if not isinstance(server, str) else 'another text'}."

@@ -1,7 +1,7 @@
-"""Sessions in Memcached: fast, shared by many machines, and gone whenever a server needs the room or restarts.
+"""Sessions in Memcached: fast, shared by several machines, and lost when a server runs short of memory or restarts.
 
-A value is one packed string, and Memcached's own ``cas`` number makes it a version. A touch writes the whole value
-again, since nothing less can be both conditional and forward only.
+A value is one packed string; Memcached's own ``cas`` number is its version. A touch writes the whole value again, since
+nothing less is both conditional and forward only.
 """
 
 import math
@@ -30,7 +30,7 @@ _OPTIONS: Final = ("prefix", "timeout")
 
 _MAX_TOUCH_TRIES: Final = 100
 
-# Memcached reads a longer relative time as Unix seconds, and keeps those in 32 bits.
+# Memcached takes a longer relative time for Unix seconds, and stores those in 32 bits.
 _MAX_RELATIVE_S: Final = 30 * 24 * 3600
 _MAX_ABSOLUTE: Final = 2**31 - 1
 _FOREVER: Final = 0
@@ -41,21 +41,20 @@ _AT_ONCE: Final = -1
 class MemcachedStore:
     """Keeps sessions in one Memcached server, or spread over several.
 
-    Memcached forgets: a session ends, as by a logout, when its server needs the room for others or restarts. Give it
-    room until its statistic ``evictions`` stays 0. It asks nobody for a password: whoever can reach its port can read
-    and change every session. It can neither list nor count sessions, so ``revoke_where`` and ``revoke_all`` are not
-    supported.
+    Memcached loses data: when its server evicts a session or restarts, the user is logged out. Give it enough memory
+    that its statistic ``evictions`` stays 0. It has no password: anyone who can reach its port can read and change
+    every session. It can neither list nor count sessions, so ``revoke_where`` and ``revoke_all`` are not supported.
 
-    With several servers, a session's key and the *order* of the list decide which one keeps it: every process must
-    have the same list, and a changed list moves most sessions to a server that does not know them. A server that does
-    not answer is ``StoreUnavailable`` for its sessions. No other one stands in for it: a session that ended there
-    would be back as soon as the first one is.
+    With several servers, a session's key and the *order* of the list decide which one keeps it: every process needs
+    the same list, and a changed list logs out most users. If a server does not answer, calls for its sessions raise
+    ``StoreUnavailable``. No other server takes over: otherwise sessions that ended meanwhile would come back when it
+    returns.
 
     Args:
         servers: One server or a sequence of them; each is ``"host:port"`` or ``"unix:/path"``, or a pymemcache
-            ``Client`` or ``PooledClient``. Of such a client the address and the options are used: time-outs, TLS,
-            prefix, socket module. Its connections are left alone.
-        prefix: What the keys in Memcached begin with. Printable ASCII without spaces, at most 186 characters.
+            ``Client`` or ``PooledClient``. From such a client the store takes the address and the options (time-outs,
+            TLS, prefix, socket module), and does not use its connections.
+        prefix: The beginning of every key in Memcached. Printable ASCII without spaces, at most 186 characters.
         timeout: How long to wait for a connection, and for each answer, in seconds.
         clock: Returns the time in Unix seconds. Default: ``time.time``, looked up at each call.
 
@@ -121,23 +120,23 @@ class MemcachedStore:
             if record is None:
                 return False
             moved = record.renewed(seen_at=max(record.seen_at, seen_at), expires_at=max(record.expires_at, expires_at))
-            # Equal: another touch was further already.
+            # Equal: another touch has already moved them further.
             if moved == record or self._swap(server, key, moved, _known(record.version)[0]):
                 return True
         raise StoreUnavailable(f"others changed a session {_MAX_TOUCH_TRIES} times during one touch of it")
 
     def delete(self, key: str, *, version: object = None) -> bool:
-        """Remove the record, if given only in that *version*; return whether a live one was removed."""
+        """Remove the record, only in that *version* if one is given; return whether a live one was removed."""
         server = self._server_of(key)
         if version is None:
-            # The server removes whatever is there by then, live or not; a record that is unreadable, too.
+            # The server removes whatever it has at that moment: live, expired or unreadable.
             is_live = self._live(server, key) is not None
             return server.delete(key) and is_live
         cas, _, expires_at = _known(version)
         return expires_at > self._clock() and server.cas(key, b"", cas, _AT_ONCE)
 
     def close(self) -> None:
-        """Close this process's connections. A later call of another method opens new ones."""
+        """Close this process's connections. The next call of another method opens new ones."""
         for server in self._servers:
             server.close()
 
@@ -145,7 +144,7 @@ class MemcachedStore:
         return server.cas(key, packed(key, record), cas, self._expiry_of(record))
 
     def _server_of(self, key: str) -> Server:
-        # Part of the format: with another choice the sessions that are stored would not be found.
+        # Part of the format: another choice would not find the stored sessions.
         return self._servers[crc32(key.encode()) % len(self._servers)]
 
     def _live(self, server: Server, key: str) -> Record | None:
@@ -154,13 +153,13 @@ class MemcachedStore:
         return record if record is not None and record.expires_at > self._clock() else None
 
     def _expiry_of(self, record: Record) -> int:
-        """Return when the server may forget *record*, as Memcached wants to be told."""
+        """Return when the server may forget *record*, in Memcached's own terms."""
         left_s = max(math.ceil(record.expires_at - self._clock() + EXPIRY_GRACE_S), 1)
         if left_s <= _MAX_RELATIVE_S:
             return left_s
         # The server compares this with its own time, whatever this store's clock is.
         absolute = math.ceil(time.time()) + left_s
-        # Beyond 2038 it cannot be told, and forgets the record when it needs the room; the record ends in time anyway.
+        # It has no times after 2038: it keeps the record until memory is short; load() still sees that it ended.
         return absolute if absolute <= _MAX_ABSOLUTE else _FOREVER
 
 
@@ -173,7 +172,7 @@ def make_memcached_store(parts: SplitResult, clock: Callable[[], float] | None) 
         ConfigError: The URL holds anything else, or the store refuses it.
     """
     path = unquote(parts.path)
-    # Neither the address nor the options are quoted: one that should not be there may be a password.
+    # We quote neither the address nor the options: one that does not belong there may be a password.
     if "@" in parts.netloc:
         raise ConfigError("a memcached URL has no user and password; pass a pymemcache client with TLS instead.")
     if bool(parts.netloc) is (path not in ("", "/")) or parts.fragment:
@@ -181,25 +180,25 @@ def make_memcached_store(parts: SplitResult, clock: Callable[[], float] | None) 
             "write a memcached URL as 'memcached://host1:11211,host2:11211' or 'memcached:///path/of/socket'."
         )
     options: dict[str, Any] = dict(options_in(parts, _OPTIONS))
-    with suppress(KeyError, ValueError):  # the store itself refuses what is no number
+    with suppress(KeyError, ValueError):  # the store itself refuses anything but a number
         options["timeout"] = float(options["timeout"])
     servers = parts.netloc.split(",") if parts.netloc else [f"unix:{path}"]
     return MemcachedStore(servers, **options, clock=clock)
 
 
 class _Version(NamedTuple):
-    """Which state of a record was loaded, and the limits that it has in that state, packed."""
+    """The state in which a record was loaded, and its limits in that state, packed."""
 
     cas: bytes
     limits: bytes
 
 
-# No server has counted as many changes.
+# No server ever counts this far.
 _NEVER_GIVEN: Final = _Version(cas=b"%d" % (2**64 - 1), limits=LIMITS.pack(0.0, 1e12))
 
 
 def _known(version: object) -> tuple[bytes, float, float]:
-    """Return the cas number and the limits of *version*; they fit no record if this store did not make it."""
+    """Return the cas number and the limits of *version*; they match no record if this store did not make it."""
     known = version if isinstance(version, _Version) else _NEVER_GIVEN
     return known.cas, *LIMITS.unpack(known.limits)
 

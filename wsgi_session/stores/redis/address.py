@@ -1,4 +1,4 @@
-"""Where Redis is: from a client or a URL to a topology that is not connected yet."""
+"""Where Redis is: turns a client or a URL into a topology that is not connected yet."""
 
 import inspect
 import ipaddress
@@ -29,7 +29,7 @@ _EXAMPLES: Final = {
     "redis+cluster": "redis+cluster://user:password@host1:6379,host2:6379",
     "rediss+cluster": "rediss+cluster://user:password@host1:6379,host2:6379",
 }
-_ADVICE: Final = " Hand in a client for what it cannot say; give RedisStore its own options as arguments."
+_ADVICE: Final = " For anything else pass a client; give RedisStore its own options as arguments."
 _UNLIMITED: Final = 2**31
 
 
@@ -51,7 +51,7 @@ def _seconds(text: str) -> int:
     return int(text)
 
 
-# How each is read; what is raised says what is allowed.
+# The parser of each option; its error says what is allowed.
 _TCP_OPTIONS: Final[dict[str, Callable[[str], Any]]] = {"keep_alive": _seconds}
 _TLS_OPTIONS: Final[dict[str, Callable[[str], Any]]] = {
     "ssl_ca_certs": str,
@@ -63,10 +63,10 @@ _TLS_OPTIONS: Final[dict[str, Callable[[str], Any]]] = {
 
 
 def topology_of_client(client: Any, timeout: float) -> tuple[str, "Callable[[], Topology]"]:
-    """Return what errors call the place where *client* leads to, and what connects to it.
+    """Return the name of *client*'s server in errors, and a function that makes its topology.
 
     Raises:
-        ConfigError: It is no client, or one of a kind that cannot keep sessions.
+        ConfigError: It is not a client, or of a kind that cannot keep sessions.
     """
     driver = Driver.of(client)
     is_cluster = hasattr(client, "nodes_manager")
@@ -76,7 +76,7 @@ def topology_of_client(client: Any, timeout: float) -> tuple[str, "Callable[[], 
             f"{type(client).__name__}."
         )
     if inspect.iscoroutinefunction(client.execute_command):
-        raise ConfigError("RedisStore takes a synchronous client, and this one is of asyncio: use redis.Redis.")
+        raise ConfigError("RedisStore takes a synchronous client, not one for asyncio: use redis.Redis.")
     if is_cluster:
         server = f"the cluster of {', '.join(node.name for node in client.get_nodes())}"
         return server, partial(Cluster, driver, server, partial(new_cluster, client, driver.name, timeout))
@@ -95,16 +95,16 @@ def topology_of_client(client: Any, timeout: float) -> tuple[str, "Callable[[], 
 
 
 def topology_of_url(url: str, timeout: float) -> tuple[str, "Callable[[], Topology]"]:
-    """Return what errors call the place that *url* names, and what connects to it.
+    """Return the name of *url*'s server in errors, and a function that makes its topology.
 
     Raises:
-        ConfigError: The URL is not allowed, or the driver is not installed. No part of the URL is in the text: where it
-            is not as it should be, anything in it may be a piece of the password.
+        ConfigError: The URL is not allowed, or the driver is not installed. The text quotes no part of the URL: if the
+            URL is malformed, any part may belong to the password.
     """
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise ConfigError(f"store is no valid URL; write it as in {_EXAMPLES['redis']!r}.") from None
+        raise ConfigError(f"store is not a valid URL; write it as in {_EXAMPLES['redis']!r}.") from None
     if parts.scheme not in _EXAMPLES:
         raise ConfigError(f"RedisStore knows the URL schemes {', '.join(_EXAMPLES)}, got {parts.scheme!r}.")
     redis = import_redis(parts.scheme)
@@ -139,13 +139,13 @@ def topology_of_url(url: str, timeout: float) -> tuple[str, "Callable[[], Topolo
 
 
 def _tls_options(options: dict[str, Any], hosts: list[tuple[str, int]]) -> dict[str, Any]:
-    """Return the driver's options for TLS, of which *options* are those in the URL."""
+    """Return the driver's options for TLS; *options* are those in the URL."""
     checked = {"ssl": True, "ssl_cert_reqs": "required", "ssl_check_hostname": True, **options}
     if checked["ssl_cert_reqs"] == "none":
-        # Without a certificate to trust there is no name to check either.
+        # Without a trusted certificate there is no name to check.
         checked["ssl_check_hostname"] = False
         logger.warning(
-            "with ssl_cert_reqs=none nobody checks who answers for %s: whoever is on the network can read and change "
+            "with ssl_cert_reqs=none the identity of %s is not checked: anyone on the network can read and change "
             "sessions. Give the authority's certificate instead: ssl_ca_certs.",
             ", ".join(host for host, _ in hosts),
         )
@@ -160,16 +160,16 @@ def _client_of_cluster(redis: Any, hosts: list[tuple[str, int]], options: dict[s
 
 def _is_malformed(parts: SplitResult) -> ConfigError:
     return ConfigError(
-        f"a {parts.scheme} store URL is written as in {_EXAMPLES[parts.scheme]!r}, where only the host is needed; in "
-        "a user or a password write '/' as '%2F', '?' as '%3F', '#' as '%23', '@' as '%40' and '%' as '%25'."
+        f"write a {parts.scheme} store URL as in {_EXAMPLES[parts.scheme]!r}, where only the host is required; in a "
+        "user or a password write '/' as '%2F', '?' as '%3F', '#' as '%23', '@' as '%40' and '%' as '%25'."
     )
 
 
 def options_of(parts: SplitResult, **of_store: Callable[[str], Any]) -> dict[str, Any]:
-    """Return the options after the ``?``: those *of_store*, each with what reads it, and those that say how to connect.
+    """Return the options after the ``?``: those *of_store*, given with their parsers, and those for the connection.
 
     Raises:
-        ConfigError: One is unknown, given twice, or not allowed.
+        ConfigError: An option is unknown, given twice, or not allowed.
     """
     known = of_store | ({"db": str} if parts.scheme == "unix" else _TCP_OPTIONS)
     if parts.scheme.startswith("rediss"):

@@ -1,4 +1,4 @@
-"""What is asked of a driver: redis-py or valkey-py, which have the same names for almost everything."""
+"""What we need from a driver: redis-py or valkey-py, which have the same names for almost everything."""
 
 import copy
 import importlib
@@ -55,7 +55,7 @@ class Driver:
 
     @classmethod
     def of(cls, client: object) -> "Driver | None":
-        """Return the driver whose class, or a class derived from it, *client* is of."""
+        """Return the driver that *client*'s class comes from, directly or by inheritance."""
         roots = (kind.__module__.partition(".")[0] for kind in type(client).__mro__)
         return next((cls(root) for root in roots if root in ("redis", "valkey")), None)
 
@@ -66,13 +66,13 @@ class Driver:
 
     @cached_property
     def cluster_error(self) -> type[Exception]:
-        """Raised where a cluster as a whole cannot be used. No child of the driver's other errors."""
+        """Raised if a cluster as a whole is unusable. Not a subclass of the driver's other errors."""
         kind: type[Exception] = getattr(self.errors, f"{self.name.title()}ClusterException")
         return kind
 
 
 def import_redis(scheme: str) -> Any:
-    """Return redis-py, which a store whose URL has this *scheme* is made with.
+    """Return redis-py, for a store whose URL has this *scheme*.
 
     Raises:
         ConfigError: It is not installed.
@@ -83,16 +83,15 @@ def import_redis(scheme: str) -> Any:
         raise ConfigError(f'a {scheme} store needs redis-py: python -m pip install "wsgi-session[redis]"') from None
 
 
-# Of a client that is handed in stay away: retries (a write is sent once), questions between ours, caches (they answer
-# what is no longer true), what belongs to its own pool, and what only the newer protocol has: every answer comes in one
-# shape.
+# What we do not take over from a given client: retries (we send a write once), health checks, caches (they may answer
+# outdated values), its pool's options, and those of the newer protocol: we want every answer in one shape.
 _LEFT_OUT: Final = re.compile(
     "retry.*|health_check_interval|connection_pool|protocol|cache.*|client_cache|himport_registry|maint.*|orig_.*|oss_.*"
 )
 
 
 def without_policy(connection_kwargs: dict[str, Any], timeout: float) -> dict[str, Any]:
-    """Return how to reach and greet a server, without retries. With none given, both drivers try once."""
+    """Return the options for connecting to a server, without retries: by default both drivers try once."""
     kept = {name: value for name, value in connection_kwargs.items() if not _LEFT_OUT.fullmatch(name)}
     if "path" not in kept and kept.get("socket_keepalive") is None:
         kept |= {"socket_keepalive": True, "socket_keepalive_options": keep_alive_options()}
@@ -100,15 +99,15 @@ def without_policy(connection_kwargs: dict[str, Any], timeout: float) -> dict[st
 
 
 def new_pool(pool: Any, timeout: float) -> "Pool":
-    """Return a pool of connections of our own to where the connections of *pool* lead."""
+    """Return a new pool for the server that the connections of *pool* lead to."""
     options = without_policy(pool.connection_kwargs, timeout)
     options |= {"connection_class": pool.connection_class, "max_connections": pool.max_connections}
     if not hasattr(pool, "sentinel_manager"):
-        if hasattr(pool, "queue_class"):  # a pool that waits for a free connection, and may wait as long as a call
+        if hasattr(pool, "queue_class"):  # a pool that waits for a free connection, as long as a call may take
             options |= {"queue_class": pool.queue_class, "timeout": timeout}
         return type(pool)(**options)  # type: ignore[no-any-return]  # the same class, so the same methods
     manager = copy.copy(pool.sentinel_manager)
-    # They are asked one after another, so together they take as long as one call may.
+    # They are asked one after another, and together may take as long as one call.
     share = timeout / len(manager.sentinels)
     manager.sentinels = [
         type(sentinel)(connection_pool=new_pool(sentinel.connection_pool, share)) for sentinel in manager.sentinels
@@ -118,7 +117,7 @@ def new_pool(pool: Any, timeout: float) -> "Pool":
 
 
 def _discover_master(manager: Any, discover: Callable[[str], Any], service: str) -> Any:
-    """Ask the sentinels, on new connections: so seldom that those of the last time may be dead by now."""
+    """Ask the sentinels, on new connections: we ask so rarely that old ones may have broken meanwhile."""
     try:
         return discover(service)
     finally:
@@ -127,10 +126,10 @@ def _discover_master(manager: Any, discover: Callable[[str], Any], service: str)
 
 
 def new_cluster(client: Any, name: str, timeout: float) -> "ClusterClient":
-    """Return a client of our own to the cluster of *client*."""
+    """Return a new client for the cluster of *client*."""
     options = without_policy(client.nodes_manager.connection_kwargs, timeout)
     options[f"{name}_connect_func"] = client.user_on_connect_func
-    if (kind := options.pop("connection_class", None)) is not None:  # made from a URL
+    if (kind := options.pop("connection_class", None)) is not None:  # the client was made from a URL
         options["ssl"] = "SSL" in kind.__name__
     for is_set_by_client in ("host", "port", "db"):
         options.pop(is_set_by_client, None)
@@ -143,8 +142,8 @@ def new_cluster(client: Any, name: str, timeout: float) -> "ClusterClient":
 
 
 def close_idle(pool: "Pool") -> None:
-    """Close the connections of *pool* that are not in use."""
+    """Close the idle connections of *pool*."""
     if "inuse_connections" in inspect.signature(pool.disconnect).parameters:
         pool.disconnect(inuse_connections=False)
-    else:  # a pool that waits, of valkey-py and of older redis-py, can only close all
+    else:  # in valkey-py and older redis-py, a pool that waits can only close all connections
         pool.disconnect()

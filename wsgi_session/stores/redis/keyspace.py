@@ -1,4 +1,4 @@
-"""The keys under one prefix: what they are called, and one round trip to where they are."""
+"""The keys under one prefix: their names, and one round trip to their server."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,48 +17,48 @@ from .topology import Topology
 __all__ = ["Keyspace", "MakeCommands"]
 
 MakeCommands = Callable[[bytes], list[tuple[Any, ...]]]
-"""Returns the commands about a name, the first of which reads it."""
+"""Returns the commands for a name; the first one reads it."""
 
 _KEY: Final = re.compile(rb"[0-9a-f]{%d}" % KEY_LENGTH)
 
 
 class Keyspace:
-    """The keys of one store, and this process's connections to the servers that have them.
+    """The keys of one store, and this process's connections to their servers.
 
-    Whatever a driver raises leaves as ``StoreUnavailable``.
+    Turns every error of a driver into ``StoreUnavailable``.
 
     Args:
-        place: What errors call the servers; without credentials.
+        place: The name of the servers in errors; without credentials.
         make_topology: Returns the servers, not connected yet.
-        prefix: What the name of every key begins with.
+        prefix: The beginning of every key's name.
     """
 
     def __init__(self, place: str, make_topology: Callable[[], Topology], prefix: bytes) -> None:
         self.place = place
         self.prefix = prefix
         self._make_topology = make_topology
-        # Before a fork a topology's locks may be held by another thread.
+        # At a fork another thread may hold a topology's locks.
         self._topology = PerProcess[Topology | None](lambda: None)
         self._is_inspected = False
 
     def name_of(self, key: str) -> bytes:
-        """Return what *key* is called on the servers."""
+        """Return the name of *key* on the servers."""
         return self.prefix + key.encode()
 
     def key_of(self, name: bytes) -> str:
-        """Return the key that is called *name*."""
+        """Return the key with this *name*."""
         return name[len(self.prefix) :].decode()
 
     def own(self, names: Iterable[bytes]) -> list[bytes]:
-        """Return those of *names* that are of keys of ours, each once."""
+        """Return those of *names* that belong to this store's keys, each once."""
         return [name for name in dict.fromkeys(names) if _KEY.fullmatch(name, len(self.prefix))]
 
     def ask(self, verb: str, name: bytes, *rest: Any) -> Any:
-        """Return the answer to a command about the key *name*, or ``None`` if what is under it is no text."""
+        """Return the answer to a command about the key *name*, or ``None`` if its value is not a string."""
         return self.call(lambda topology: topology.ask(name, verb, name, *rest))
 
     def run(self, script: Script, name: bytes, *arguments: bytes) -> Any:
-        """Return what *script* returns for the key *name*, or ``None`` if what is under it is no text."""
+        """Return what *script* returns for the key *name*, or ``None`` if its value is not a string."""
         rest = (1, name, *arguments)
 
         def run(topology: Topology) -> Any:
@@ -67,7 +67,7 @@ class Keyspace:
             except Exception as error:
                 if type(error).__name__ != "NoScriptError":
                     raise
-            # The server did nothing but say that it does not know the script.
+            # The server did nothing but report that it does not know the script.
             return topology.ask(name, "EVAL", script.text, *rest)
 
         return self.call(run)
@@ -75,7 +75,7 @@ class Keyspace:
     def read(
         self, node: Node, names: Sequence[bytes], make_commands: MakeCommands
     ) -> Iterator[tuple[bytes, list[Any]]]:
-        """Yield each of *names* with the answers to its commands, all sent in one go; ``None`` where it is no text."""
+        """Yield each of *names* with the answers to its commands, all sent together; ``None`` if it is not a string."""
         commands = [make_commands(name) for name in names]
         answers = iter(self._ask_each(node, [command for group in commands for command in group]))
         yield from [(name, list(islice(answers, len(group)))) for name, group in zip(names, commands, strict=True)]
@@ -86,7 +86,7 @@ class Keyspace:
         return nodes
 
     def call(self, ask: Callable[[Topology], Any]) -> Any:
-        """Return what *ask* returns, or ``None`` if the key holds no text."""
+        """Return what *ask* returns, or ``None`` if the key's value is not a string."""
         try:
             topology = self._opened()
             answer = ask(topology)
@@ -102,7 +102,7 @@ class Keyspace:
         return answer
 
     def close(self) -> None:
-        """Close this process's connections. A later call of another method opens new ones."""
+        """Close this process's connections. The next call of another method opens new ones."""
         topology = self._topology.get()
         self._topology.put(None)
         if topology is not None:
@@ -137,13 +137,13 @@ def _is_no_text(error: Exception) -> bool:
 def _warn_of_eviction(topology: Topology, place: str) -> None:
     try:
         memory = topology.nodes()[0].ask("INFO", "memory")
-    except Exception:  # noqa: BLE001  our user may not ask, or the server is gone: then that is told at the next call
+    except Exception:  # noqa: BLE001  the user may not ask, or the server is down, which the next call reports
         return
     policy = re.search(rb"maxmemory_policy:([a-z-]+)", memory)
     if policy is not None and policy[1] != b"noeviction":
         logger.warning(
-            "%s has maxmemory-policy %s: when its memory is full, it ends sessions that are in use. Give sessions a "
-            "server of their own with maxmemory-policy noeviction.",
+            "%s has maxmemory-policy %s: when its memory is full, it removes sessions that are in use. Give sessions "
+            "a server of their own with maxmemory-policy noeviction.",
             place,
             policy[1].decode(),
         )

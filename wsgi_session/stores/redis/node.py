@@ -1,4 +1,4 @@
-"""One server of Redis: asked once, a read once more where its connection had rested."""
+"""One server of Redis: we send a command once, and a read once more if an idle connection fails."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Node"]
 
-# What may be sent a second time, whatever became of the first.
+# These may be sent a second time, whatever happened to the first.
 _READS: Final = frozenset(("GETRANGE", "SCAN", "INFO", "CLUSTER"))
 
 
@@ -23,8 +23,8 @@ class Node:
 
     Args:
         connections: Its connections.
-        breaker: Spares it when it is down.
-        end_resting: Closes all connections that rest, to this server and to those that are reached the same way.
+        breaker: Its circuit breaker.
+        end_resting: Closes all idle connections, to this server and to the others of its cluster.
     """
 
     def __init__(
@@ -47,9 +47,9 @@ class Node:
         return answer
 
     def ask_each(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Send *commands* in one go and return the answers; one may be an error.
+        """Send *commands* together and return the answers, any of which may be an error.
 
-        They are sent once; those that only read, once more on a new connection if the first one had rested.
+        We send them once. If all of them read and an idle connection fails, we send them once more on a new one.
         """
         with self._breaker.call() as call:
             connection, rested_s = self._connections.take()
@@ -65,12 +65,12 @@ class Node:
                 answers = self._converse(self._connections.take_new(), commands)
         for answer in answers:
             if isinstance(answer, self._errors.ReadOnlyError):
-                # The server became a replica: its name may lead to another one by now.
+                # The server became a replica: its name may now lead to another server.
                 self.close()
         return answers
 
     def watch(self, prefix: bytes) -> Watch | None:
-        """Begin to watch what is written on this server under *prefix*; return ``None`` if it does not let us."""
+        """Begin to watch writes under *prefix* on this server; return ``None`` without permission to watch."""
         with self._breaker.call():
             try:
                 return Watch(self._connections.pool, prefix)
@@ -78,7 +78,7 @@ class Node:
                 return None
 
     def close(self) -> None:
-        """Close what is not in use."""
+        """Close the idle connections."""
         self._connections.close()
 
     def _converse(
@@ -90,16 +90,16 @@ class Node:
                 self._await_half(connection)
             answers = [self._read(connection) for _ in commands]
         except BaseException:
-            # Whatever it was, an answer may still come, and must not be taken for that of another request.
+            # After any error, an answer may still arrive; another request must not take it for its own.
             self._connections.drop(connection)
             raise
         self._connections.give_back(connection)
         return answers
 
     def _await_half(self, connection: "Connection") -> None:
-        """Wait for half of the time-out until an answer begins to come."""
+        """Wait until an answer begins to arrive, for half of the time-out."""
         if not connection.can_read(self._connections.timeout_s / 2):
-            raise self._errors.TimeoutError("no answer on a connection that rested")
+            raise self._errors.TimeoutError("no answer on a connection that had been idle")
 
     def _read(self, connection: "Connection") -> Any:
         try:

@@ -1,4 +1,4 @@
-"""What changes a session in Redis: one Lua script each, so that it is one round trip and atomic."""
+"""The changes of a session in Redis: one Lua script each, so each is atomic and takes one round trip."""
 
 from hashlib import sha1
 from typing import Final
@@ -10,10 +10,10 @@ __all__ = ["DELETE", "TOUCH", "UPDATE", "Script"]
 
 
 class Script:
-    """A Lua script, sent whole only to a server that does not know it yet.
+    """A Lua script; we send its text only to a server that does not know it yet.
 
-    It gets one key and the time now, and has already returned 0 if there is no live record under the key, -1 if a newer
-    release wrote it.
+    Its arguments begin with one key and the time now. Before *body* it returns 0 if there is no live record under the
+    key, and -1 if a newer release wrote it.
     """
 
     def __init__(self, body: str) -> None:

@@ -1,9 +1,9 @@
-"""Sessions in Redis or Valkey, for many machines: one server, Sentinel or Cluster.
+"""Sessions in Redis or Valkey, for several machines: one server, Sentinel or Cluster.
 
-A session is one key, whose value is one packed string. Its version is random: a counter would come back with another
-meaning when a failover undoes the last writes.
+A session is one key, whose value is one packed string. Its version is random: after a failover that undoes the last
+writes, a counter would reach the same number with another meaning.
 
-What reads needs one command, what changes something one script; every one is a single round trip to the key's primary.
+A read is one command and a change one script; each takes a single round trip to the key's primary.
 """
 
 import math
@@ -47,15 +47,15 @@ _DOUBLE: Final = struct.Struct(">d")
 class RedisStore:
     """Keeps sessions in Redis 7 or Valkey 8, or newer: one server, Sentinel or Cluster.
 
-    Every operation is one round trip to the primary. The server removes what has expired. What it acknowledged it may
-    lose: the last writes before a failover or, with its usual settings, a power cut.
+    Every operation is one round trip to the primary. The server removes expired sessions. It may lose acknowledged
+    writes: the last ones before a failover or, with its usual settings, before a power cut.
 
     Args:
         client_or_url: A client of redis-py or valkey-py, or a URL such as ``redis://user:password@host:6379/0``,
             ``rediss://`` (TLS), ``unix:///run/redis.sock``, ``redis+sentinel://host:26379,host:26379/service/0`` or
-            ``redis+cluster://host:6379,host:6379``. The store connects on its own to where a client leads: it uses no
-            connection, retry or cache of the client, and never closes it.
-        prefix: What the name of every key begins with: letters, digits and ``_ . : / -``.
+            ``redis+cluster://host:6379,host:6379``. The store opens its own connections to a client's server: it uses
+            no connection, retry or cache of the client, and never closes it.
+        prefix: The beginning of every key's name: letters, digits and ``_ . : / -``.
         timeout: How long to wait for a connection, and for an answer, in seconds.
         clock: Returns the time in Unix seconds. Default: ``time.time``, looked up at each call.
 
@@ -112,11 +112,11 @@ class RedisStore:
         return self._run(TOUCH, key, LIMITS.pack(seen_at, expires_at))
 
     def delete(self, key: str, *, version: object = None) -> bool:
-        """Remove the record, if given only in that *version*; return whether a live one was removed."""
+        """Remove the record, only in that *version* if one is given; return whether a live one was removed."""
         return self._run(DELETE, key, b"" if version is None else _asked_version(version))
 
     def scan(self) -> Iterator[tuple[str, Record]]:
-        """Yield the key and record of every live session; one that rotates or changes meanwhile may come again."""
+        """Yield the key and record of every live session; one that rotates or changes meanwhile may appear again."""
         for name, (value,) in walk(self._keyspace, lambda name: [_value_of(name)]):
             key = self._keyspace.key_of(name)
             record = unpacked(key, value) if value else None
@@ -139,11 +139,11 @@ class RedisStore:
         )
 
     def close(self) -> None:
-        """Close this process's connections. A later call of another method opens new ones."""
+        """Close this process's connections. The next call of another method opens new ones."""
         self._keyspace.close()
 
     def _run(self, script: Script, key: str, *arguments: bytes) -> bool:
-        """Return whether *script* found what it was to change."""
+        """Return whether *script* found a record to change."""
         done = self._keyspace.run(script, self._keyspace.name_of(key), _DOUBLE.pack(self._clock()), *arguments)
         if done == -1:
             raise newer_format()
@@ -151,12 +151,12 @@ class RedisStore:
 
 
 def _ttl_ms(left_s: float) -> int:
-    """Return for how long the server keeps a record that lives for *left_s* more seconds, in milliseconds."""
+    """Return how long the server keeps a record that lives for *left_s* more seconds, in milliseconds."""
     return max(1, math.ceil((left_s + EXPIRY_GRACE_S) * 1000))
 
 
 def _asked_version(version: object) -> bytes:
-    """Return *version* as a script compares it; what this store never gave out equals none."""
+    """Return *version* as a script compares it; anything that this store never issued matches no record."""
     return version if isinstance(version, bytes) and len(version) == VERSION_BYTES else b"?"
 
 

@@ -1,4 +1,4 @@
-"""What one process holds of Redis: one server, or a cluster, and its connections."""
+"""This process's view of Redis: one server, or a cluster, and its connections."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cluster", "Single", "Topology"]
 
-# How often one command is sent to where a cluster says that its key has gone.
+# How often we follow a cluster's redirections of one command.
 _MAX_MOVES: Final = 5
 
 
@@ -38,15 +38,15 @@ class Single:
         return len(nodes) == 1
 
     def close(self) -> None:
-        """Close what is not in use."""
+        """Close the idle connections."""
         self._node.close()
 
 
 class Cluster:
-    """A cluster. Its client connects when it is made, so it is made at the first use.
+    """A cluster. Its client connects when it is created, so we create it at the first use.
 
-    The client knows which node has which key; the commands go by connections of ours, since the client does not tell
-    whether the one that failed had rested.
+    The client knows which node has which key. We send the commands on our own connections, since the client does not
+    say whether a failed connection had been idle.
     """
 
     def __init__(self, driver: Driver, server: str, make_client: "Callable[[], ClusterClient]") -> None:
@@ -64,7 +64,7 @@ class Cluster:
         try:
             answer = self._follow(client, name, command)
         except self._driver.cluster_error:
-            # None of the nodes that it knows answers, or nobody has the slot: begin again from those we were given.
+            # No node that it knows answers, or none has the slot: start again from the nodes we were given.
             self._client = None
             raise
         if isinstance(answer, Exception):
@@ -75,7 +75,7 @@ class Cluster:
         """Return the servers that together have every key."""
         nodes = self._known_nodes()
         if not self.is_complete(nodes):
-            self.close()  # its client learned what the cluster once was
+            self.close()  # its client knows an outdated cluster
             nodes = self._known_nodes()
         return nodes
 
@@ -85,7 +85,7 @@ class Cluster:
         return primaries == {node.ask("CLUSTER", "MYID") for node in nodes}
 
     def close(self) -> None:
-        """Close what is not in use."""
+        """Close the idle connections."""
         client, self._client = self._client, None
         if client is not None:
             self._end_resting(client)
@@ -104,7 +104,7 @@ class Cluster:
         return client
 
     def _follow(self, client: "ClusterClient", name: bytes, command: tuple[Any, ...]) -> Any:
-        """Send *command* to the node that has the key, and to where that one says that it has gone: it did nothing."""
+        """Send *command* to the node that has the key; follow redirections: a node that redirects did nothing."""
         node, commands = self._node_of(client, client.get_node_from_key(name)), [command]
         answer: Any = None
         for _ in range(_MAX_MOVES):
@@ -117,10 +117,10 @@ class Cluster:
                 return answer
             is_moved = isinstance(answer, self._driver.errors.MovedError)
             commands = [command] if is_moved else [("ASKING",), command]
-            node = self._told_node(client, answer, is_known=not is_moved)
+            node = self._named_node(client, answer, is_known=not is_moved)
         return answer
 
-    def _told_node(self, client: "ClusterClient", moved: Any, *, is_known: bool) -> Node:
+    def _named_node(self, client: "ClusterClient", moved: Any, *, is_known: bool) -> Node:
         """Return the node that an answer names."""
         host, port = client.nodes_manager.remap_host_port(moved.host, moved.port)
         found = client.get_node(node_name=f"{host}:{port}") if is_known else None
@@ -152,7 +152,7 @@ class Cluster:
             self._breakers[node.name] = breaker
             end_resting = partial(self._end_resting, client)
             found = Node(self._driver, connections_of(self._driver, pool), breaker, end_resting)
-            # Another thread may have made one, which may have lent a connection already.
+            # Another thread may have created one, with a connection already in use.
             found = self._nodes.setdefault(pool, found)
         return found
 

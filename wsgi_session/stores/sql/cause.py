@@ -1,7 +1,7 @@
 """What the errors of databases mean, and what an operator can do about each.
 
-A driver's text may quote values, even whole rows, so of a statement that failed only the class and the code are told.
-What a driver says of a connection that does not come about quotes the URL at most.
+A driver's text may quote values, even whole rows, so for a failed statement we show only the class and the code. For a
+failed connection the driver's text quotes the URL at most.
 """
 
 import re
@@ -14,13 +14,13 @@ __all__ = ["CAUSES", "Cause", "cause_of", "kind_of"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """Why databases fail.
+    """Why a database fails.
 
     Args:
         codes: PostgreSQL's SQLSTATE, MariaDB's and MySQL's number, or SQLite's name.
-        text: What drivers say of it while they connect; ``None`` if it happens to statements only.
+        text: A pattern for the driver's text while it connects; ``None`` if only statements fail this way.
         remedy: What it means, and what to do.
-        is_nothing_done: Whether a statement that failed for it did nothing, so that it may be sent again.
+        is_nothing_done: Whether the failed statement did nothing, and may be sent again.
     """
 
     codes: tuple[str | int, ...] = ()
@@ -33,7 +33,7 @@ CAUSES: Final = (
     Cause(
         codes=("25006", 1290, 1792, 1836, "SQLITE_READONLY"),
         text=r"attempt to write a readonly database",
-        remedy="It can be read, not written: a replica, or read-only. Point the URL at the primary, or allow writes.",
+        remedy="It accepts no writes: it is a replica, or read-only. Point the URL at the primary, or allow writes.",
     ),
     Cause(
         codes=("53100", 1021, 1114, "SQLITE_FULL"),
@@ -43,36 +43,36 @@ CAUSES: Final = (
     Cause(
         codes=("53300", 1040, 1203, 1226),
         text=r"too many (clients|connections)|connection slots|no more connections allowed|max_user_connections",
-        remedy="It has too many connections. Each process of yours opens up to eight: raise its limit, run fewer "
+        remedy="It has too many connections. Each of your processes opens up to eight: raise its limit, run fewer "
         "processes, or put a pooler in between.",
     ),
     Cause(
         codes=("42P01", 1146),
-        remedy="The table is gone. With create=True the next call makes it; else run what `wsgi-session ddl` prints.",
+        remedy="The table is gone. With create=True the next call creates it; else run what `wsgi-session ddl` prints.",
     ),
     Cause(
         codes=("42501", 1044, 1142, 1227),
-        remedy="The user of the URL lacks rights: GRANT SELECT, INSERT, UPDATE, DELETE on the table of sessions, and "
+        remedy="The URL's user lacks rights: GRANT SELECT, INSERT, UPDATE, DELETE on the table of sessions, and "
         "SELECT on wsgi_session_schema.",
     ),
     Cause(
         codes=("40001", "40P01", 1020, 1213),
-        remedy="Another transaction was in the way, again and again. Nothing was done.",
+        remedy="Another transaction was in the way, several times. Nothing was done.",
         is_nothing_done=True,
     ),
     Cause(
         codes=("55P03", 1205, "SQLITE_BUSY"),
         text=r"database is locked",
-        remedy="Another transaction keeps a lock. Nothing was done. Look for a transaction that was left open.",
+        remedy="Another transaction holds a lock. Nothing was done. Look for a transaction that was left open.",
     ),
     Cause(
         codes=("57014", 1317, 1969, 3024),
-        remedy="It ended the statement, which took longer than its limit. Look for locks and load, or raise the limit.",
+        remedy="It ended the statement, which took longer than its limit. Check locks and load, or raise the limit.",
     ),
     Cause(
         codes=("57P01", "57P02", "57P03", 1053),
         text=r"starting up|shutting down|not yet accepting connections|server shutdown",
-        remedy="It is starting or stopping. Wait, or look into its log.",
+        remedy="It is starting or stopping. Wait, or check its log.",
     ),
     Cause(
         codes=(1045, 1698),
@@ -87,11 +87,11 @@ CAUSES: Final = (
     Cause(
         codes=(1130,),
         text=r"pg_hba\.conf|not allowed to connect",
-        remedy="It does not admit this machine: see pg_hba.conf of PostgreSQL, and the host of the user in MySQL.",
+        remedy="It rejects this machine: see pg_hba.conf of PostgreSQL, and the host of the user in MySQL.",
     ),
     Cause(
         text=r"resolve host|translate host name|Name or service not known|name resolution|getaddrinfo",
-        remedy="Nobody knows a machine of that name. Correct the host in the URL, or look at DNS.",
+        remedy="The name of its host is unknown. Correct the host in the URL, or check DNS.",
     ),
     Cause(
         text=r"Connection refused",
@@ -103,26 +103,26 @@ CAUSES: Final = (
     ),
     Cause(
         text=r"unsupported startup parameter",
-        remedy="PgBouncer does not know what the URL asks for: add it to its ignore_startup_parameters.",
+        remedy="PgBouncer does not know a parameter of the URL: add it to its ignore_startup_parameters.",
     ),
     Cause(
         text=r"time(d)? ?out|no answer within",
-        remedy="It did not answer in time. Look at the network, a firewall and its load, or raise the option timeout.",
+        remedy="It did not answer in time. Check the network, firewalls and its load, or raise the option timeout.",
     ),
     Cause(
         codes=("SQLITE_CANTOPEN",),
         text=r"unable to open database file",
-        remedy="The file cannot be opened or made: its directory must exist, and belong to the user of this process.",
+        remedy="The file cannot be opened or created: its directory must exist and belong to the user of this process.",
     ),
     Cause(
         codes=("SQLITE_IOERR",),
         text=r"disk I/O error",
-        remedy="Its disk fails, or a quota or limit of the user is used up. Look into the system's log.",
+        remedy="Its disk fails, or the user has reached a quota or limit. Check the system's log.",
     ),
     Cause(
         codes=("SQLITE_NOTADB", "SQLITE_CORRUPT"),
         text=r"not a database|malformed",
-        remedy="The file is damaged, or something else. Name another file, or restore it.",
+        remedy="The file is damaged, or not a database. Name another file, or restore it.",
     ),
 )
 
@@ -131,7 +131,7 @@ _BY_TEXT: Final = tuple((re.compile(cause.text, re.IGNORECASE), cause) for cause
 
 
 def cause_of(error: BaseException | None, text: str = "") -> Cause | None:
-    """Return why a driver raised *error*, by its code or by the *text* of a connection error; ``None`` if unknown."""
+    """Return the cause of a driver's *error*, by its code or by a connection error's *text*; ``None`` if unknown."""
     found = _BY_CODE.get(_code_of(error))
     if found is not None:
         return found

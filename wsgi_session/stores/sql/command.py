@@ -1,7 +1,7 @@
-"""Statements in the terms of a driver.
+"""Statements in a driver's own form.
 
-What ``Connection.execute`` sets up around a statement takes twice as long as SQLite takes for the statement itself. So
-those that requests run are compiled once, and go to the driver's cursor.
+``Connection.execute`` spends twice as long around a statement as SQLite takes for the statement itself. So we compile
+the statements that requests run once, and pass them to the driver's cursor.
 """
 
 from typing import Any, Final
@@ -11,12 +11,12 @@ from sqlalchemy.exc import DBAPIError
 
 __all__ = ["Command", "run"]
 
-# The drivers whose rows need no conversion besides their own.
+# The drivers whose rows need no conversion by SQLAlchemy.
 _DRIVERS: Final = ("psycopg", "pymysql", "pysqlite")
 
 
 class Command:
-    """A statement, compiled for *dialect*; its values have the names of its parameters."""
+    """A statement, compiled for *dialect*; pass its values by the names of its parameters."""
 
     def __init__(self, statement: Any, dialect: sa.Dialect) -> None:
         compiled: Any = statement.compile(dialect=dialect)
@@ -30,20 +30,20 @@ class Command:
 
     @staticmethod
     def is_for(dialect: sa.Dialect) -> bool:
-        """Return whether the driver is one whose rows can be taken as they are."""
+        """Return whether the driver's rows can be used as they are."""
         return dialect.driver in _DRIVERS
 
     def run(self, connection: sa.Connection, values: dict[str, Any]) -> Any:
-        """Return the rows, or the number of those changed.
+        """Return the rows, or the number of changed rows.
 
         Raises:
             DBAPIError: Whatever the driver raises, as from ``Connection.execute``.
         """
-        lent = connection.connection
+        pooled = connection.connection
         parameters = self._parameters(values)
         cursor: Any = None
         try:
-            cursor = lent.cursor()
+            cursor = pooled.cursor()
             cursor.execute(self._text, parameters)
             return cursor.rowcount if cursor.description is None else cursor.fetchall()
         except self._dialect.loaded_dbapi.Error as error:
@@ -53,7 +53,7 @@ class Command:
                 error,
                 self._dialect.loaded_dbapi.Error,
                 hide_parameters=True,
-                connection_invalidated=self._dialect.is_disconnect(error, lent.dbapi_connection, cursor),
+                connection_invalidated=self._dialect.is_disconnect(error, pooled.dbapi_connection, cursor),
                 dialect=self._dialect,
             ) from error
         finally:
@@ -68,7 +68,7 @@ class Command:
 
 
 def run(statement: Any, connection: sa.Connection, values: dict[str, Any]) -> Any:
-    """Run *statement*, a command or not; return its rows, or the number of those changed."""
+    """Run *statement*, which may be a command; return its rows, or the number of changed rows."""
     if isinstance(statement, Command):
         return statement.run(connection, values)
     result = connection.execute(statement, values)

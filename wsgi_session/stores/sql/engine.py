@@ -1,4 +1,4 @@
-"""Engines, made from a URL or handed in, with time-outs that hold."""
+"""Engines, made from a URL or passed by the application, with effective time-outs."""
 
 import inspect
 import math
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["dialect_of", "engine_of", "require_sqlalchemy", "server_of", "url_of"]
 
-# The databases that have an extra of this package, with its driver: for a URL that names none.
+# The databases for which this package has an extra, and its driver: for a URL that does not name one.
 _DRIVERS: Final = {
     "postgres": "postgresql+psycopg",
     "postgresql": "postgresql+psycopg",
@@ -22,11 +22,11 @@ _DRIVERS: Final = {
 }
 _EXTRAS: Final = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql"}
 
-# A call takes about a millisecond: to wait for one of a few connections is cheaper than to open one more.
+# A call takes about a millisecond: waiting for one of a few connections is cheaper than opening another.
 _POOL_SIZE: Final = 8
 _POOL_RECYCLE_S: Final = 1800
 
-# To ask for the type hstore at each connect would take a transaction, which a pooler of statements refuses.
+# Looking up the type hstore at each connect needs a transaction, which a pooler in statement mode rejects.
 _DIALECT_ARGS: Final[dict[str, dict[str, Any]]] = {
     "psycopg": {"use_native_hstore": False},
     "psycopg2": {"use_native_hstore": False},
@@ -39,7 +39,7 @@ _KEEP_ALIVE: Final = {
 }
 
 OPTIONS: Final = ("table", "create", "timeout")
-"""Those of a store URL that are not the driver's."""
+"""The store's own options in a URL; all others belong to the driver."""
 
 _NO_FILES: Final = (None, "", ":memory:", "file::memory:")
 
@@ -53,7 +53,7 @@ def require_sqlalchemy() -> None:
 
 
 def url_of(text: "sa.URL | str") -> "sa.URL":
-    """Return the parsed URL, with the driver of our extra if it names none."""
+    """Return the parsed URL, with the driver of this package's extra if it does not name one."""
     import sqlalchemy.exc
 
     try:
@@ -66,7 +66,7 @@ def url_of(text: "sa.URL | str") -> "sa.URL":
 
 
 def dialect_of(url: "sa.URL") -> "sa.Dialect":
-    """Return how the database that *url* names speaks."""
+    """Return the dialect of the database that *url* names."""
     import sqlalchemy.exc
 
     try:
@@ -76,7 +76,7 @@ def dialect_of(url: "sa.URL") -> "sa.Dialect":
 
 
 def server_of(url: "sa.URL") -> str:
-    """Return what errors call the database: no user, no password, no options."""
+    """Return the name of the database in errors: no user, no password, no options."""
     if url.get_backend_name() == "sqlite":
         return f"the SQLite database {url.database!r}"
     where = url.host if url.port is None else f"{url.host}:{url.port}"
@@ -84,14 +84,14 @@ def server_of(url: "sa.URL") -> str:
 
 
 def engine_of(given: object, timeout: float) -> "tuple[sa.Engine, bool]":
-    """Return the engine, and whether it is ours."""
+    """Return the engine, and whether the store made it."""
     import sqlalchemy as sa
 
     if isinstance(given, sa.Engine):
         if isinstance(given.pool, sa.StaticPool | sa.SingletonThreadPool):
             raise ConfigError(
-                f"SQLStore cannot use an Engine whose {type(given.pool).__name__} lends one connection to several "
-                "callers: their transactions would mix. Give it an Engine with a QueuePool or a NullPool, or a URL."
+                f"SQLStore cannot use an Engine whose {type(given.pool).__name__} gives several callers the same "
+                "connection: their transactions would mix. Use an Engine with a QueuePool or a NullPool, or a URL."
             )
         return given, False
     if not isinstance(given, str | sa.URL):
@@ -134,7 +134,7 @@ def _new_engine(url: "sa.URL", timeout: float) -> "sa.Engine":
 
 
 def _adapt(engine: "sa.Engine", timeout: float) -> None:
-    """Make up for what a driver or SQLite does by itself."""
+    """Correct a driver's or SQLite's own behaviour."""
     if engine.dialect.driver == "psycopg":
         from .psycopg import adapt
 
@@ -151,36 +151,37 @@ def _adapt(engine: "sa.Engine", timeout: float) -> None:
 
 
 def _refuse_unknown_options(engine: "sa.Engine") -> None:
-    """Raise ``ConfigError`` for an option that is neither ours nor the driver's, which would fail each request."""
+    """Raise ``ConfigError`` for an option that neither the store nor the driver knows: it would fail every request."""
     driver: Any = engine.dialect.dbapi
     match engine.driver:
         case "psycopg":
             known = {option.keyword.decode() for option in driver.pq.Conninfo.get_defaults()}
         case "pymysql":
             known = set(inspect.signature(driver.connections.Connection).parameters)
-        case _:  # drivers that do not tell
+        case _:  # a driver that does not list its options
             return
-    # What SQLAlchemy leaves to the driver: it takes some itself, and adds some.
+    # Those that SQLAlchemy passes to the driver: it handles some itself, and adds some.
     given = engine.url.query.keys() & engine.dialect.create_connect_args(engine.url)[1].keys()
     for name in sorted(given - known):
-        told = unknown_option(name, (*OPTIONS, *sorted(known)), query=str(engine.url.query))
+        which = unknown_option(name, (*OPTIONS, *sorted(known)), query=str(engine.url.query))
         raise ConfigError(
-            f"unknown option{told} in a store URL for SQL: it is none of {', '.join(OPTIONS)}, nor of {engine.driver}."
+            f"unknown option{which} in a store URL for SQL: neither SQLStore ({', '.join(OPTIONS)}) nor "
+            f"{engine.driver} has it."
         )
 
 
 def _connect_args(url: "sa.URL", timeout: float) -> dict[str, Any]:
-    """Return the driver's own time-outs; what the URL says of them stays."""
+    """Return the driver's time-outs, except those that the URL sets."""
     seconds = math.ceil(timeout)
     arguments: dict[str, Any] = {}
     match url.get_backend_name(), url.get_driver_name():
         case "postgresql", "psycopg" | "psycopg2":
-            # Somebody's default of "serializable" would turn a lost race into an error.
+            # A server's default of "serializable" would turn a lost race into an error.
             limits = f"-c statement_timeout={int(timeout * 1000)} -c default_transaction_isolation=read\\ committed"
             arguments = {"connect_timeout": seconds, "options": limits, **_KEEP_ALIVE}
         case "mysql" | "mariadb", "pymysql" | "mysqldb" as driver:
             each = timeout if driver == "pymysql" else seconds
-            # Strict: too long a text is an error, and never cut off in silence.
+            # Strict: a text that is too long is an error, and not truncated silently.
             command = f"SET SESSION sql_mode = 'STRICT_ALL_TABLES', innodb_lock_wait_timeout = {seconds}"
             arguments = {"connect_timeout": each, "read_timeout": each, "write_timeout": each, "init_command": command}
         case "sqlite", _:
@@ -195,9 +196,9 @@ def _missing(what: str, extra: str) -> ConfigError:
 
 
 def _invalid() -> ConfigError:
-    # The URL itself may hold a password: it is not told.
+    # We do not quote the URL, which may contain a password.
     return ConfigError(
-        "SQLStore got no valid URL; write it as in 'postgresql+psycopg://user:password@host/database', and "
+        "SQLStore needs a valid URL; write it as in 'postgresql+psycopg://user:password@host/database', and "
         "special characters of the password as in '%40'."
     )
 

@@ -1,8 +1,8 @@
-"""psycopg as a session store needs it: answers that end in time, and PgBouncer in between.
+"""psycopg as a session store needs it: with time-outs for answers, and also behind PgBouncer.
 
 psycopg prepares a statement at its fifth use, which saves a quarter to a third of the time of a call. A pooler such as
-PgBouncer may run the sixth on another server connection, where nobody prepared it. So each new connection is asked once
-who is at its other end, and prepares only if that is the server itself.
+PgBouncer may run the sixth on another server connection, where it is not prepared. So we check each new connection once
+for a pooler, and let psycopg prepare statements only if the server itself is at the other end.
 """
 
 import time
@@ -17,15 +17,15 @@ __all__ = ["adapt", "preparing_only_if_direct"]
 
 _IS_DIRECT = "wsgi_session.is_direct"
 
-# PgBouncer refuses what it does not know, and has no translations.
+# PgBouncer rejects parameters that it does not know, with a text that is never translated.
 _REFUSAL = "unsupported startup parameter"
 
 
 def adapt(engine: sa.Engine, timeout: float) -> None:
-    """Make the connections of *engine* give up an answer after *timeout* seconds, and come about through PgBouncer."""
+    """Make connections of *engine* wait for an answer for *timeout* seconds only, and work behind PgBouncer."""
     driver: Any = engine.dialect.dbapi
     Connection = _limited(driver, timeout)  # noqa: N806  a class
-    are_limits_ours = "options" not in engine.url.query
+    are_limits_own = "options" not in engine.url.query
     refused: set[str] = set()
 
     def connect(**options: Any) -> Any:
@@ -33,9 +33,9 @@ def adapt(engine: sa.Engine, timeout: float) -> None:
         try:
             return Connection.connect(**options)
         except driver.OperationalError as error:
-            if not are_limits_ours or "options" not in options or _REFUSAL not in str(error):
+            if not are_limits_own or "options" not in options or _REFUSAL not in str(error):
                 raise
-        # The server's own limits are a second line: what they would end, the driver gives up as well.
+        # The server's limits are only a second line of defence: the driver enforces the same ones.
         refused.add("options")
         del options["options"]
         return Connection.connect(**options)
@@ -54,7 +54,7 @@ def adapt(engine: sa.Engine, timeout: float) -> None:
 
 @contextmanager
 def preparing_only_if_direct(connection: sa.Connection) -> Iterator[None]:
-    """Let psycopg prepare nothing on a *connection* of the application's if a pooler is in between; then as before."""
+    """Within the block, let psycopg prepare nothing on an application's *connection* that leads to a pooler."""
     driver_connection: Any = connection.connection.driver_connection
     if _IS_DIRECT not in connection.info:
         connection.info[_IS_DIRECT] = _is_direct(driver_connection)
@@ -69,20 +69,20 @@ def preparing_only_if_direct(connection: sa.Connection) -> Iterator[None]:
 
 
 def _is_direct(connection: Any) -> bool:
-    """Return whether no pooler is in between.
+    """Return whether *connection* leads to the server itself, not to a pooler.
 
-    The server tells at connect which of its processes a client may ask to cancel. A pooler tells something of its own,
-    since that process changes with each transaction.
+    At connect the server names the process that cancel requests go to. A pooler names something else, since its server
+    process changes with each transaction.
     """
     (process,) = connection.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
     return bool(process == connection.info.backend_pid)
 
 
 def _limited(driver: Any, timeout: float) -> Any:
-    """Return psycopg's ``Connection``, but for how long it waits: by itself for as long as the server is up."""
+    """Return psycopg's ``Connection`` with a time-out: on its own it waits for as long as the server is up."""
 
     def limited(steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        # What psycopg waits for, and now and then the word that nothing has come yet.
+        # psycopg yields what it waits for, and resumes now and then with nothing received.
         deadline = time.monotonic() + timeout
         ready = None
         while True:
@@ -99,7 +99,7 @@ def _limited(driver: Any, timeout: float) -> Any:
             try:
                 return super().wait(limited(gen), *args, **kwargs)
             except TimeoutError:
-                self.close()  # the answer may still come, and would be taken for that to another question
+                self.close()  # the answer may still arrive, and the next call would take it for its own
                 raise driver.OperationalError(f"no answer within {timeout} s") from None
 
     return Connection

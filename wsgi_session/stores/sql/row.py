@@ -23,7 +23,7 @@ def values_of(record: Record) -> dict[str, Any]:
 
 
 def record_of(row: Any) -> Record | None:
-    """Return the record of a row, or ``None`` if something else than a store wrote it."""
+    """Return the record in a row, or ``None`` if something other than a store wrote it."""
     data, created_at, seen_at, expires_at, authenticated_at, user_id, label, version, *_ = row
     times = (created_at, seen_at, expires_at, 0.0 if authenticated_at is None else authenticated_at)
     if data is None or len(data) > MAX_DATA_BYTES or not all(map(math.isfinite, times)):

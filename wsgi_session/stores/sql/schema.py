@@ -1,4 +1,4 @@
-"""The tables: what they look like, and how they are made."""
+"""The tables: their definitions, and how we create them."""
 
 import hashlib
 import re
@@ -31,14 +31,14 @@ _TEXT: Final = (
     .with_variant(sa.Text(), "postgresql", "sqlite")
     .with_variant(mysql.TEXT(**_BINARY), "mysql", "mariadb")
 )
-# MySQL's BLOB ends one byte before 64 KiB.
+# MySQL's BLOB is one byte too small for 64 KiB.
 _BLOB: Final = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
-# SQLite counts up an INTEGER PRIMARY KEY, and nothing else.
+# SQLite generates ids for an INTEGER PRIMARY KEY only.
 _NUMBER: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 class Schema:
-    """A table of sessions with its indexes, and the table that tells the version of both.
+    """A table of sessions with its indexes, and the table that holds the version of both.
 
     Raises:
         ConfigError: The name of the table is not allowed.
@@ -47,8 +47,8 @@ class Schema:
     def __init__(self, table: str) -> None:
         if not isinstance(table, str) or not _TABLE_NAME.fullmatch(table) or table == SCHEMA_TABLE:
             raise ConfigError(
-                "SQLStore.table must be of letters, digits and underscores, not begin with a digit, be at most "
-                f"{_MAX_NAME} characters long, and not {SCHEMA_TABLE!r}; got {table!r}."
+                "SQLStore.table must consist of letters, digits and underscores, not begin with a digit, have at most "
+                f"{_MAX_NAME} characters, and not be {SCHEMA_TABLE!r}; got {table!r}."
             )
         metadata = sa.MetaData()
         self.sessions = _new_sessions(table, metadata)
@@ -76,17 +76,17 @@ class Schema:
         )
 
     def ddl(self, dialect: sa.Dialect) -> str:
-        """Return the statements that make all of it."""
+        """Return the statements that create the tables and indexes."""
         statements = [statement.compile(dialect=dialect) for statement, *_ in self._parts()]
         statements.append(self._entry.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
         text = ";\n\n".join(str(statement).strip() for statement in statements)
         return "".join(f"{line.rstrip()}\n" for line in f"{text};".expandtabs(4).splitlines())
 
     def prepare(self, connection: sa.Connection, *, create: bool) -> None:
-        """Check that all of it is there; if not, make it if *create* says so.
+        """Check that the tables and indexes exist; if not, create them if *create* is true.
 
         Raises:
-            StoreUnavailable: It is not there, or of another version.
+            StoreUnavailable: They do not exist, or have another version.
         """
         version = self._version_in(connection)
         if version is None and create:
@@ -95,24 +95,24 @@ class Schema:
         if version is None:
             raise StoreUnavailable(
                 f"{server_of(connection.engine.url)} has no table {self.sessions.name!r} for sessions. Create it with "
-                "the statements that `wsgi-session ddl` prints, or let SQLStore do it with create=True."
+                "the output of `wsgi-session ddl`, or let SQLStore do it with create=True."
             )
         if version != SCHEMA_VERSION:
             raise StoreUnavailable(
-                f"the table {self.sessions.name!r} of {server_of(connection.engine.url)} has schema version {version}, "
+                f"the table {self.sessions.name!r} of {server_of(connection.engine.url)} has schema version {version}; "
                 f"this release of wsgi_session knows version {SCHEMA_VERSION}. Upgrade wsgi_session, or give it "
                 "another table."
             )
 
     def _version_in(self, connection: sa.Connection) -> int | None:
-        """Return the version of what is there, or ``None`` where it is not complete."""
+        """Return the version of the schema, or ``None`` if it is incomplete."""
         if not all(_is_there(connection, table.name) for table in (self._versions, self.sessions)):
             return None
         version = connection.execute(self._version).scalar()
         return None if version is None else int(version)
 
     def _make(self, connection: sa.Connection) -> None:
-        """Make what is missing. Other workers may do the same at this moment: it need not be this one."""
+        """Create what is missing. Other workers may do so at the same moment, and any of them may succeed."""
         for statement, *names in self._parts():
             if _is_there(connection, *names):
                 continue
@@ -121,12 +121,12 @@ class Schema:
             except DBAPIError:
                 if not _is_there(connection, *names):
                     raise
-        # Last: it says that all the rest is there.
+        # Last: it means that everything else exists.
         with suppress(IntegrityError):
             connection.execute(self._entry)
 
     def _parts(self) -> Iterator[tuple[Any, ...]]:
-        """Yield each statement that makes something, with the table that it makes, or the table and the index."""
+        """Yield each CREATE statement, with the name of its table, or of its table and its index."""
         yield CreateTable(self.sessions), self.sessions.name
         for index in self._indexes:
             yield CreateIndex(index), self.sessions.name, index.name
@@ -137,7 +137,7 @@ def _new_sessions(table: str, metadata: sa.MetaData) -> sa.Table:
     return sa.Table(
         table,
         metadata,
-        # IDENTITY: unlike the sequence of a BIGSERIAL it needs no GRANT of its own.
+        # IDENTITY: unlike the sequence of a BIGSERIAL, it needs no separate GRANT.
         sa.Column("id", _NUMBER, sa.Identity(), primary_key=True),
         sa.Column("session_key", _HEXADECIMAL, nullable=False, unique=True),
         sa.Column("data", _BLOB, nullable=False),

@@ -1,4 +1,4 @@
-"""SQLite through SQLAlchemy: its file, and the write-ahead log that the store gives it."""
+"""SQLite through SQLAlchemy: its file and its write-ahead log."""
 
 import os
 import re
@@ -20,45 +20,45 @@ _URI: Final = re.compile(r"file:(?://[^/]*)?([^?#]*)")
 
 
 def denied_file(url: sa.URL) -> str | None:
-    """Return why this process may not use the file of SQLite that *url* names, with the remedy, or ``None``."""
+    """Return why this process may not use the SQLite file that *url* names, with the remedy, or ``None``."""
     name = url.database if url.get_backend_name() == "sqlite" else None
     return None if not name or name.startswith((":", "file:")) else denied(Path(name))
 
 
 def watched_file(url: sa.URL) -> WatchedFile | None:
-    """Return the file of SQLite that *url* names, or ``None`` if its database is not in a file of this machine."""
+    """Return the SQLite file that *url* names, or ``None`` if its database is not a file on this machine."""
     name = url.database
     if not name or url.host or url.get_backend_name() != "sqlite" or url.query.get("mode") == "memory":
         return None
     if uri := _URI.match(name):
         name = os.fsdecode(unquote_to_bytes(os.fsencode(uri[1])))
-    # Made absolute now, as SQLAlchemy does: the application may change its directory later.
+    # Absolute now, as in SQLAlchemy: the application may change its directory later.
     return None if name == ":memory:" else WatchedFile(Path(name).absolute(), is_made=uri is None)
 
 
 def is_moved(error: Exception) -> bool:
-    """Return whether SQLite refused to write since its file has another name or none: it keeps no log, and looked."""
+    """Return whether SQLite refused to write because its file was renamed or removed, as it checks without a log."""
     return getattr(getattr(error, "orig", None), "sqlite_errorname", None) == "SQLITE_READONLY_DBMOVED"
 
 
 def make_private(engine: sa.Engine) -> None:
-    """Make the file of *engine* 0600 before SQLite opens it; a URI says itself how its file is made."""
+    """Create the file of *engine* with mode 0600 before SQLite opens it; a URI says itself how to open its file."""
     name = engine.url.database or ""
     if engine.driver != "pysqlite" or "uri" in engine.url.query or _URI.match(name):
         return
     path = Path(name).absolute()
-    # mode=rw: SQLite itself would make the file readable by everybody.
+    # mode=rw: SQLite itself would create a file that everybody can read.
     uri = f"file:{quote(os.fsencode(path))}?mode=rw"
 
     @sqlalchemy.event.listens_for(engine, "do_connect")
     def make(_dialect: sa.Dialect, _record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
-        with suppress(OSError):  # SQLite says what is wrong
+        with suppress(OSError):  # SQLite will report what is wrong
             make_file(path)
         arguments[0], options["uri"] = uri, True
 
 
 def write_ahead(engine: sa.Engine, timeout: float) -> None:
-    """Let SQLite keep a write-ahead log, and not wait for the disk at each write."""
+    """Turn on SQLite's write-ahead log, and do not wait for the disk at each write."""
 
     @sqlalchemy.event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:

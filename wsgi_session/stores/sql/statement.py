@@ -1,4 +1,4 @@
-"""What is asked of the table of sessions."""
+"""The SQL statements of the store."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -10,14 +10,14 @@ from ..._values.limits import MAX_DATA_BYTES
 
 __all__ = ["Statements"]
 
-# Those whose INSERT can pass over a key that exists.
+# The dialects whose INSERT can skip an existing key.
 _DIALECTS: Final[dict[str, Any]] = {"postgresql": postgresql, "sqlite": sqlite}
 
 
 class Statements:
-    """All statements on *table*, put together once, for at most *page_size* rows at a time; values are parameters.
+    """All statements on *table*, built once, for at most *page_size* rows at a time; values are parameters.
 
-    What *compiled* returns for a statement is kept in its place, for those that requests run.
+    The statements that requests run are stored as *compiled* returns them.
     """
 
     def __init__(self, table: sa.Table, dialect: str, page_size: int, compiled: Callable[[Any], Any]) -> None:
@@ -48,7 +48,7 @@ class Statements:
 
         self.expired = sa.select(c.id).where(is_expired).order_by(c.expires_at).limit(batch)
         self.delete_expired = sa.delete(table).where(c.id.in_(sa.bindparam("ids")), is_expired)
-        # What another sweeper has locked is passed over. Elsewhere a list of ids keeps the locks on single rows.
+        # Skips rows that another sweep has locked. On other databases a list of ids keeps the locks on single rows.
         unlocked = self.expired.with_for_update(skip_locked=True).cte("expired")
         sweep = sa.delete(table).where(c.id.in_(sa.select(unlocked.c.id)))
         self.sweep = sweep if dialect == "postgresql" else None
@@ -61,8 +61,8 @@ class Statements:
 
 
 def _replaced(c: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield what an update makes of each column."""
-    # Of limits that a clock which ran ahead has set nothing is left. In this order: MySQL goes by what it has set.
+    """Yield each column and its new value in an update."""
+    # Limits set by a clock that ran ahead are replaced. In this order: MySQL already sees the columns that it has set.
     is_ahead = c.seen_at > sa.bindparam("ahead")
     for column in (c.expires_at, c.seen_at):
         yield column, sa.case((is_ahead, _new(column)), else_=_later(column))
@@ -72,7 +72,7 @@ def _replaced(c: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _plain(c: Any) -> tuple[Any, ...]:
-    """Return the columns that an update takes as they are."""
+    """Return the columns that an update sets to the new value as it is."""
     return c.data, c.created_at, c.authenticated_at, c.user_id, c.label
 
 
@@ -85,7 +85,7 @@ def _later(column: Any) -> Any:
 
 
 def _bounded(data: Any, dialect: str) -> Any:
-    # A planted giant is noticed, but never read. (Not every database calls it length().)
+    # We notice a planted giant, but never read it. (Not every database calls it length().)
     is_known = dialect in ("postgresql", "mysql", "mariadb", "sqlite")
     return sa.case((sa.func.length(data) <= MAX_DATA_BYTES, data)) if is_known else data
 
@@ -98,5 +98,5 @@ def _insert_if_absent(table: sa.Table, dialect: str) -> Any:
         insert = sa.insert(table)
     first = {column: _new(column) for column in (*_plain(table.c), table.c.seen_at, table.c.expires_at)}
     first |= {table.c.session_key: sa.bindparam("key"), table.c.version: sa.literal(1)}
-    # inline: nobody asks for the new id. preserve_rowcount: but for how many rows there are.
+    # inline: we do not need the new id. preserve_rowcount: we do need the number of rows.
     return insert.values(first).inline().execution_options(preserve_rowcount=True)

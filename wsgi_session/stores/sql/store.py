@@ -1,4 +1,4 @@
-"""Sessions in a table of an SQL database: the store, and what makes one from a URL."""
+"""Sessions in a table of an SQL database."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ __all__ = ["SQLStore", "ddl", "make_sql_store"]
 
 DEFAULT_TABLE: Final = "wsgi_sessions"
 
-# How much of a time-out a create may take that sweeps afterwards: a sweep may take a whole one, too.
+# A create sweeps only if it took less than this share of a time-out, since a sweep may take a whole one, too.
 _QUICK: Final = 0.1
 
 
@@ -32,17 +32,17 @@ _QUICK: Final = 0.1
 class SQLStore:
     """Keeps sessions in one table of an SQL database, for any number of machines.
 
-    Each method is one statement that commits itself, on a connection of the store's own pool: never on the
-    application's connection, never in its transaction. The table is made at first use, unless it is there.
+    Each method is one statement in autocommit mode, on a connection of the store's own pool: never on the application's
+    connection, never in its transaction. The first use creates the table if it does not exist.
 
-    With an ``Engine`` of yours the time-outs are yours, too. On MySQL give it ``isolation_level="AUTOCOMMIT"`` and
-    ``skip_autocommit_rollback=True``, or each call costs four round trips more.
+    With your own ``Engine`` you also configure the time-outs. On MySQL give it ``isolation_level="AUTOCOMMIT"`` and
+    ``skip_autocommit_rollback=True``, or each call costs four more round trips.
 
     Args:
         engine_or_url: A SQLAlchemy URL such as ``postgresql+psycopg://user:password@host/database``, or a ready
             ``sqlalchemy.Engine``, which :meth:`close` leaves open.
         table: The name of the table: letters, digits and underscores.
-        create: Whether to make the table where it is missing. If not, make it with what :func:`ddl` returns.
+        create: Whether to create a missing table. If not, create it from the output of :func:`ddl`.
         timeout: How long to wait for a connection, and for each answer, in seconds. PostgreSQL's drivers wait at least
             two for a connection.
         clock: Returns the time in Unix seconds. Default: ``time.time``, looked up at each call.
@@ -65,7 +65,7 @@ class SQLStore:
         timeout_s = checked_timeout("SQLStore", timeout)
         if not isinstance(create, bool):
             raise ConfigError(f"SQLStore.create must be True or False, got {create!r}.")
-        require_sqlalchemy()  # the modules that need it come next, and not before
+        require_sqlalchemy()  # before the modules that import it
         from .database import Database
         from .schema import Schema
         from .statement import Statements
@@ -98,7 +98,7 @@ class SQLStore:
         if self._creates % SWEEP_EVERY == 0:
             if time.monotonic() - started < self._patience_s:
                 self._sweep_in_passing()
-            else:  # whoever was in the way may be again, and one time-out is enough: at the next create
+            else:  # a lock may still be in the way, and one time-out is enough: sweep at the next create
                 self._creates -= 1
         return is_created
 
@@ -114,7 +114,7 @@ class SQLStore:
         return self._changed(self._statements.touch, key=key, now=self._clock(), **limits) > 0
 
     def delete(self, key: str, *, version: object = None) -> bool:
-        """Remove the record, if given only in that *version*; return whether a live one was removed."""
+        """Remove the record, only in that *version* if one is given; return whether a live one was removed."""
         if version is None:
             return self._changed(self._statements.delete, key=key, now=self._clock()) > 0
         return self._swapped(self._statements.delete_version, key=key, version=version, now=self._clock()) > 0
@@ -132,8 +132,8 @@ class SQLStore:
 
     def scan(self) -> Iterator[tuple[str, Record]]:
         """Yield the key and record of every live session, in the order of their creation."""
-        # A new row's id is higher than every other, so a session that rotates meanwhile moves ahead of the cursor
-        # and is met again. A page at a time: nothing is held open while the caller works.
+        # A new row has the highest id, so a session that rotates meanwhile moves ahead of the cursor and we meet it
+        # again. A page at a time: nothing stays open while the caller works.
         cursor, is_last = 0, False
         while not is_last:
             page = self._all(self._statements.scan, cursor=cursor)
@@ -143,7 +143,7 @@ class SQLStore:
     def scan_user(self, user_id: str) -> Iterator[tuple[str, Record]]:
         """Yield the key and record of every live session of *user_id*."""
         for key, record in self._live(self._all(self._statements.scan_user, user_id=user_id)):
-            # Some databases take texts for equal that differ in case, or in spaces at the end.
+            # Some databases ignore case, or spaces at the end, when they compare texts.
             if record.user_id == user_id:
                 yield key, record
 
@@ -153,8 +153,8 @@ class SQLStore:
 
     def delete_all(self) -> int:
         """Remove every record; return how many live ones were removed."""
-        # In pages, since one statement for millions of rows would run out of time. Again, as long as there is a session
-        # that began before the call: one may have got another key, and with it a later id. created_at survives that.
+        # In pages, since one statement for millions of rows would time out. Again, as long as there is a session that
+        # began before the call: it may have rotated and got a later id, but it keeps its created_at.
         started_at, removed = self._clock(), 0
         while True:
             first, last = 0, self._all(self._statements.last)[0][0] or 0
@@ -167,11 +167,11 @@ class SQLStore:
                 return removed
 
     def close(self) -> None:
-        """Close the connections that nobody uses at the moment; those of an ``Engine`` of yours stay open."""
+        """Close the idle connections now and the others after their use; those of your own ``Engine`` stay open."""
         self._database.close()
 
     def _sweep_in_passing(self) -> None:
-        """Remove some expired rows, at no risk for the request that happens to be here: its record is stored."""
+        """Remove some expired rows; a failure does not affect the current request, whose record is stored."""
         try:
             self.sweep(SWEEP_BATCH)
         except StoreUnavailable as error:
@@ -203,10 +203,10 @@ class SQLStore:
 
 
 def ddl(url_or_dialect: str, *, table: str = DEFAULT_TABLE) -> str:
-    """Return the statements that make the tables, for an administrator to run: see ``create=False``.
+    """Return the statements that create the tables, for an administrator to run: see ``create=False``.
 
     Args:
-        url_or_dialect: A store URL, or the name of a database as in one: ``"postgresql"``, ``"mysql"``, ``"mariadb"``.
+        url_or_dialect: A store URL, or a database's name in one: ``"postgresql"``, ``"mysql"``, ``"mariadb"``.
         table: The name of the table, as for :class:`SQLStore`.
 
     Raises:
@@ -222,10 +222,10 @@ def ddl(url_or_dialect: str, *, table: str = DEFAULT_TABLE) -> str:
 
 
 def make_sql_store(url: str, clock: Callable[[], float] | None = None) -> SQLStore:
-    """Return the store that a URL names; its options ``table``, ``create`` and ``timeout`` are not for the driver.
+    """Return the store that a URL names; it keeps the options ``table``, ``create`` and ``timeout`` from the driver.
 
     Raises:
-        ConfigError: The URL, or what it asks for, is not allowed.
+        ConfigError: The URL or an option is not allowed.
     """
     require_sqlalchemy()
     parsed = url_of(url)

@@ -1,4 +1,4 @@
-"""One SQLite file: how it is opened and prepared, and how its connections are lent."""
+"""One SQLite file: how we open and prepare it, and the pool of its connections."""
 
 import os
 import sqlite3
@@ -41,7 +41,7 @@ _SCHEMA: Final = (
 
 
 class DatabaseFile:
-    """Runs statements on one file, each on a connection of its own while it runs.
+    """Runs statements on one file, each on its own connection while it runs.
 
     Args:
         path: The file; its directory must exist.
@@ -63,7 +63,7 @@ class DatabaseFile:
     def run(self, statement: str, values: tuple[Any, ...], *, is_waiting: bool = True) -> tuple[list[Any], int]:
         """Run *statement* in autocommit mode; return its rows, and how many it changed.
 
-        If not *is_waiting*, it fails at once while somebody else writes.
+        If not *is_waiting*, fail at once if another connection is writing.
         """
         with gate:
             try:
@@ -93,14 +93,14 @@ class DatabaseFile:
             return rows, changed
 
     def close(self) -> None:
-        """Close this process's connections. A later call opens new ones."""
+        """Close this process's connections. The next call opens new ones."""
         if gate.is_torn:
-            return  # they are the parent's
+            return  # they belong to the parent
         with gate:
             self.before_fork()
 
     def __del__(self) -> None:
-        # Or the garbage collector would close them one by one: outside of the gate, and from Python 3.13 on with a
+        # Otherwise the garbage collector would close them one by one, outside of the gate, and since Python 3.13 with a
         # warning for each.
         with suppress(Exception):
             self.close()
@@ -114,7 +114,7 @@ class DatabaseFile:
         self._idle.get()
 
     def _pool(self) -> deque[sqlite3.Connection]:
-        """Return this process's idle connections to the file that has the name now."""
+        """Return this process's idle connections to the current file."""
         if time.monotonic() >= self._watched.check_at:
             self._watched.check(self._leave_removed_file)
         return self._idle.get()
@@ -132,19 +132,19 @@ class DatabaseFile:
             connection.close()
 
     def _leave_removed_file(self) -> None:
-        """Close the connections to a file that is no more, or has another in its place: other processes use that."""
+        """Close the connections to a file that was removed or replaced: other processes use the new one."""
         former = self._idle.get()
         self._idle.put(deque())
         _close_all(former)
 
     def _open(self) -> sqlite3.Connection:
-        """Open the file, made first if it is missing. Simultaneous first openings get in each other's way: retry."""
+        """Open the file, and create it if it is missing. Retry, since simultaneous first openings can fail as busy."""
         deadline = time.monotonic() + self.timeout_s
         while True:
             self._watched.make()
             self._watched.check(self._leave_removed_file)
-            # mode=rw: SQLite itself would make the file readable by everybody. check_same_thread=False: greenlets and
-            # threads share the pool, but never a connection at the same time.
+            # mode=rw: SQLite itself would create a file that everybody can read. check_same_thread=False: greenlets and
+            # threads share the pool, but never use a connection at the same time.
             connection = sqlite3.connect(
                 f"file:{quote(os.fsencode(self.path))}?mode=rw",
                 uri=True,
@@ -164,10 +164,10 @@ class DatabaseFile:
             return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        # A damaged text reads as another text; the driver would quote it in an error.
+        # A damaged text becomes another text; otherwise the driver would quote it in an error.
         connection.text_factory = _decoded
         (journal,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-        # With another journal, where a file system has no shared memory, a power cut may damage the file.
+        # With another journal, on file systems without shared memory, a power cut may damage the file.
         connection.execute(f"PRAGMA synchronous = {self.synchronous if journal == 'wal' else 'FULL'}")
         connection.execute("PRAGMA secure_delete = ON")
         if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'wsgi_sessions'").fetchone():
@@ -178,7 +178,7 @@ class DatabaseFile:
         (version,) = connection.execute("SELECT max(version) FROM wsgi_session_schema").fetchone()
         if version != SCHEMA_VERSION:
             raise StoreUnavailable(
-                f"the SQLite file {str(self.path)!r} has schema version {version}, this release of wsgi_session knows "
+                f"the SQLite file {str(self.path)!r} has schema version {version}; this release of wsgi_session knows "
                 f"version {SCHEMA_VERSION}. Upgrade wsgi_session, or give it another file."
             )
 
@@ -192,7 +192,7 @@ def _checked_path(path: str | os.PathLike[str]) -> Path:
         raise ConfigError(
             f"SQLiteStore.path must name a file, got {text!r}. For sessions in memory use MemoryStore or memory://."
         )
-    # Made absolute now: the application may change its directory later.
+    # Absolute now: the application may change its directory later.
     file = Path(text).absolute()
     remedy = "Create it, and let the user that runs the application write to it, or give another path."
     if reason := denied(file):
@@ -213,7 +213,7 @@ def _close_all(pool: deque[sqlite3.Connection]) -> None:
 
 
 def _drop(connection: sqlite3.Connection) -> None:
-    """Close *connection*, unless this thread was forked while it used it: then it is the parent's."""
+    """Close *connection*, unless this thread forked while it used it: then it belongs to the parent."""
     if gate.is_torn:
         inherited.append(connection)
     else:
@@ -225,6 +225,6 @@ def _decoded(text: bytes) -> str:
 
 
 def is_busy(error: BaseException | None) -> bool:
-    """Return whether SQLite raised *error* since somebody else writes."""
+    """Return whether SQLite raised *error* because another connection was writing."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
     return code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

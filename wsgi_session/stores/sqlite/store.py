@@ -1,4 +1,4 @@
-"""Sessions in one SQLite file: the default, for all the processes of one machine."""
+"""Sessions in one SQLite file: the default, for all processes of one machine."""
 
 import math
 import os
@@ -22,10 +22,10 @@ __all__ = ["SQLiteStore"]
 
 _KEY, _ROWID = 8, 9
 
-# Whether the sweep at hand is a create's: that one has waited already.
+# Whether the current sweep belongs to a create, which may have waited already.
 _is_in_passing: Final[ContextVar[bool]] = ContextVar("wsgi_session.sweep_in_passing", default=False)
 
-# A planted giant is noticed, but never read.
+# We notice a planted giant, but never read it.
 _SELECT: Final = (
     f"SELECT CASE WHEN length(data) <= {MAX_DATA_BYTES} THEN data END, created_at, seen_at, expires_at,"
     " authenticated_at, user_id, label, version, key, rowid FROM wsgi_sessions "
@@ -35,14 +35,14 @@ _SELECT_ONE: Final = _SELECT + "WHERE key = ?"
 
 @checks_options
 class SQLiteStore:
-    """Keeps sessions in one SQLite file that all the processes of one machine share.
+    """Keeps sessions in one SQLite file that all processes of one machine share.
 
-    The file is made by the first request that needs it, readable and writable by its owner only. Committed sessions
-    survive the death of any process at any moment. ``kill -9`` loses nothing; a power cut may lose the last moments'
+    The first request that needs the file creates it, readable and writable by its owner only. Committed sessions
+    survive the death of any process at any moment. ``kill -9`` loses nothing; a power cut may undo the last moments
     with ``synchronous="NORMAL"``, and nothing with ``"FULL"``. Not for network file systems.
 
     Args:
-        path: The file; its directory must exist. A relative path counts from the directory the application starts in.
+        path: The file; its directory must exist. A relative path starts at the directory the application starts in.
         synchronous: ``"NORMAL"`` (default) or ``"FULL"``, as SQLite's ``PRAGMA synchronous``.
         timeout: How long to wait for another process's write, in seconds.
         clock: Returns the time in Unix seconds. Default: ``time.time``, looked up at each call.
@@ -98,7 +98,7 @@ class SQLiteStore:
         data, created_at, seen_at, expires_at, *others = _values(record)
         return (
             self._changed(
-                # Of limits that a clock which ran ahead has set nothing is left.
+                # Limits set by a clock that ran ahead are replaced.
                 "UPDATE wsgi_sessions SET data = ?, created_at = ?, seen_at = max(seen_at * (seen_at <= ?), ?),"
                 " expires_at = max(expires_at * (seen_at <= ?), ?), authenticated_at = ?, user_id = ?, label = ?,"
                 " version = version + 1 WHERE key = ? AND version = ? AND expires_at > ?",
@@ -119,7 +119,7 @@ class SQLiteStore:
         )
 
     def delete(self, key: str, *, version: object = None) -> bool:
-        """Remove the record, if given only in that *version*; return whether a live one was removed."""
+        """Remove the record, only in that *version* if one is given; return whether a live one was removed."""
         return (
             self._changed(
                 "DELETE FROM wsgi_sessions WHERE key = ? AND expires_at > ? AND version = ifnull(?, version)",
@@ -139,8 +139,8 @@ class SQLiteStore:
 
     def scan(self) -> Iterator[tuple[str, Record]]:
         """Yield the key and record of every live session, in the order of their creation."""
-        # A new row's rowid is higher than every other, so a session that rotates meanwhile moves ahead of the cursor
-        # and is met again. A page at a time: nothing is held open while the caller works.
+        # A new row has the highest rowid, so a session that rotates meanwhile moves ahead of the cursor and we meet it
+        # again. A page at a time: nothing stays open while the caller works.
         cursor = 0
         while page := self._all(_SELECT + "WHERE rowid > ? ORDER BY rowid LIMIT ?", (cursor, PAGE_ROWS)):
             now = self._clock()
@@ -168,17 +168,17 @@ class SQLiteStore:
         return removed
 
     def close(self) -> None:
-        """Close this process's connections. A later call of another method opens new ones."""
+        """Close this process's connections. The next call of another method opens new ones."""
         self._file.close()
 
     def _sweep_in_passing(self) -> None:
-        """Remove some expired rows, at no risk for the request that happens to be here: its record is stored."""
+        """Remove some expired rows; a failure does not affect the current request, whose record is stored."""
         token = _is_in_passing.set(True)
         try:
             self.sweep(SWEEP_BATCH)
         except StoreUnavailable as error:
             if is_busy(error.__cause__):
-                self._creates -= 1  # somebody else writes just now: at the next create
+                self._creates -= 1  # another connection is writing: sweep at the next create
             else:
                 self.events.emit(StoreFailed, operation="sweep", error=str(error))
         finally:
@@ -204,7 +204,7 @@ def _values(record: Record) -> tuple[Any, ...]:
 
 
 def _record(row: Any) -> Record | None:
-    """Return the record of a row, or ``None`` if something else than this module wrote it."""
+    """Return the record in a row, or ``None`` if something other than this module wrote it."""
     data, created_at, seen_at, expires_at, authenticated_at, user_id, label, version = row[:_KEY]
     is_ours = (
         type(data) is bytes
