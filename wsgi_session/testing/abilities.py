@@ -1,4 +1,4 @@
-"""The promises of a store that can do more: sweep, scan, find a user's sessions."""
+"""The promises of a store's abilities: to sweep, to scan, to find a user's sessions."""
 
 from datetime import timedelta
 from functools import partial
@@ -14,7 +14,7 @@ GRACE = timedelta(minutes=5)
 
 
 class AbilityPromises(Hooks):
-    """What a store does that has an ability; a test of one that it lacks is skipped."""
+    """The promises of each ability; if the store lacks one, its tests are skipped."""
 
     # --- SupportsSweep -----------------------------------------------------------------------------------------------
 
@@ -82,7 +82,7 @@ class AbilityPromises(Hooks):
         assert scanner.count() == len(records), f"count() is {scanner.count()}, and {len(records)} sessions are live"
 
     def test_an_empty_store_scans_as_empty(self, store: Store) -> None:
-        """Nothing is yielded, counted or removed where nothing is."""
+        """An empty store yields, counts and removes nothing."""
         scanner = self.as_scanner(store)
 
         assert list(scanner.scan()) == [], "scan() of an empty store yielded something"
@@ -90,7 +90,7 @@ class AbilityPromises(Hooks):
         assert scanner.delete_all() == 0, "delete_all() of an empty store is not 0"
 
     def test_a_scan_lets_others_write(self, store: Store, clock: FakeClock) -> None:
-        """Between two yields nothing is locked: the caller and other threads may write, and the scan goes on."""
+        """Between two yields nothing is locked: the caller and other threads may write, and the scan continues."""
         scanner = self.as_scanner(store)
         keys = [new_key() for _ in range(20)]
         for key in keys:
@@ -138,7 +138,7 @@ class AbilityPromises(Hooks):
         assert scanner.count() == 0, "sessions are left although each was deleted when scan() yielded it"
 
     def test_delete_all_leaves_nothing(self, store: Store, clock: FakeClock) -> None:
-        """``delete_all`` removes every record, and returns how many live ones there were."""
+        """``delete_all`` removes every record, and returns how many were live."""
         scanner = self.as_scanner(store)
         expired, live = new_key(), [new_key() for _ in range(3)]
         store.create(expired, new_record(clock))

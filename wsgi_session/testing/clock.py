@@ -1,4 +1,4 @@
-"""A clock that stands still until it is told to move."""
+"""A clock that moves only when a test advances it."""
 
 from datetime import timedelta
 
@@ -22,5 +22,5 @@ class FakeClock:
         return self.now
 
     def advance(self, by: timedelta) -> None:
-        """Move on, or back with a negative duration."""
+        """Move the time forward, or back if the duration is negative."""
         self.now += by.total_seconds()

@@ -8,7 +8,7 @@ __all__ = ["EndPromises"]
 
 
 class EndPromises(Hooks):
-    """What ends a record, and that nothing brings it back."""
+    """What ends a record; nothing brings it back."""
 
     # --- delete ------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What a store's author tells the contract, and what its promises are written with."""
+"""The hooks for a store's author, and helpers for the contract's tests."""
 
 import os
 from collections.abc import Iterator
@@ -19,11 +19,11 @@ SECOND = timedelta(seconds=1)
 
 
 class Hooks:
-    """What the promises need to know of a store; :class:`~wsgi_session.testing.StoreContract` documents each."""
+    """What the tests need to know about a store; :class:`~wsgi_session.testing.StoreContract` documents each hook."""
 
     is_shared = False
     touch_keeps_version = True
-    password = "an-example-of-a-password"  # noqa: S105  for make_broken_store: it must never be told
+    password = "an-example-of-a-password"  # noqa: S105  for make_broken_store: no error may show it
 
     def make_store(self, clock: FakeClock) -> Store:
         """Return the store under test."""
@@ -34,7 +34,7 @@ class Hooks:
         clock.advance(by)
 
     def damage(self, store: Store, key: str) -> None:  # noqa: ARG002  for those who override it
-        """Replace what the engine has under *key* by something that the store cannot read."""
+        """Replace what the engine has under *key* with something that the store cannot read."""
         pytest.skip("not shown: reading a damaged record (define damage)")
 
     def make_broken_store(self, clock: FakeClock) -> Store:  # noqa: ARG002  for those who override it
@@ -71,7 +71,7 @@ class Hooks:
             pytest.skip("the store is not shared between processes (is_shared is False)")
 
     def _expired(self, store: Store, clock: FakeClock) -> tuple[str, object]:
-        """Return key and version of a record that has just expired."""
+        """Return the key and version of a record that has just expired."""
         key = new_key()
         store.create(key, new_record(clock))
         version = read(store, key).version
@@ -89,7 +89,7 @@ def new_key() -> str:
 
 
 def new_record(clock: FakeClock, **changes: Any) -> Record:
-    """Return a record that begins now and lives for an hour, but for *changes*."""
+    """Return a record that begins now and lives for an hour, with these *changes*."""
     now = clock()
     fields: dict[str, Any] = {
         "data": b'{"cart":["tea"]}',
@@ -101,14 +101,14 @@ def new_record(clock: FakeClock, **changes: Any) -> Record:
 
 
 def read(store: Store, key: str) -> Record:
-    """Return the live record under *key*, which must be there."""
+    """Return the live record under *key*, which must exist."""
     record = store.load(key)
     assert record is not None, "load() returned None for a record that is live: it was lost, or counts as expired"
     return record
 
 
 def assert_same(loaded: Record, expected: Record) -> None:
-    """Fail unless *loaded* has all that was stored as *expected*; a version of its own it may have."""
+    """Fail unless *loaded* has all fields of *expected*, except for the version."""
     for field in ("data", "created_at", "seen_at", "expires_at", "authenticated_at", "user_id", "label"):
         there, asked = getattr(loaded, field), getattr(expected, field)
-        assert there == asked, f"{field} should be {asked!r}, and is {there!r}"
+        assert there == asked, f"{field} should be {asked!r}, but is {there!r}"

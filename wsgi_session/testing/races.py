@@ -1,4 +1,4 @@
-"""The promises about one record, asked for by many at the same time: by threads, and by processes."""
+"""The promises about one record that many threads or processes use at the same time."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,51 +20,51 @@ Run = Callable[..., list[Any]]
 
 
 class RacePromises(Hooks):
-    """What a store does when several callers want the same thing at the same moment."""
+    """What a store does when several callers use the same record at the same moment."""
 
     # --- threads -----------------------------------------------------------------------------------------------------
 
     def test_of_many_creates_one_wins(self, store: Store, clock: FakeClock) -> None:
-        """Of threads that create one key, exactly one is told ``True``, and its record is there."""
+        """If threads create one key, exactly one gets ``True``, and the store has its record."""
         for _ in range(ROUNDS):
             _race_creates(at_once, THREADS, store, clock)
 
     def test_of_many_updates_one_wins(self, store: Store, clock: FakeClock) -> None:
-        """Of threads that update from one version, exactly one is told ``True``, and its record is there."""
+        """If threads update from one version, exactly one gets ``True``, and the store has its record."""
         for _ in range(ROUNDS):
             _race_updates(at_once, THREADS, store, clock)
 
     def test_of_many_deletes_one_wins(self, store: Store, clock: FakeClock) -> None:
-        """Of threads that delete one record, exactly one is told ``True``."""
+        """If threads delete one record, exactly one gets ``True``."""
         for _ in range(ROUNDS):
             _race_deletes(at_once, THREADS, store, clock)
 
     def test_a_delete_beats_updates_and_touches(self, store: Store, clock: FakeClock) -> None:
-        """Whatever runs at the same time as a ``delete``: the record is gone afterwards."""
+        """Whatever runs at the same time as a ``delete``, the record is gone afterwards."""
         for _ in range(ROUNDS):
             _race_delete_against_writers(at_once, store, clock)
 
     def test_a_versioned_delete_and_an_update_never_both_win(self, store: Store, clock: FakeClock) -> None:
-        """Of an ``update`` and a ``delete`` from one version, exactly one is told ``True``: one rotation wins."""
+        """Of an ``update`` and a ``delete`` from one version, exactly one returns ``True``: one rotation wins."""
         for _ in range(ROUNDS):
             _race_versions(at_once, store, clock)
 
     def test_touches_never_restore_old_data(self, store: Store, clock: FakeClock) -> None:
-        """While others touch, updates one after another lose nothing, and the limits never move back."""
+        """While others touch, successive updates lose nothing, and the limits never move back."""
         _race_touches_against_updates(at_once, store, clock)
 
     def test_every_change_counts(self, store: Store, clock: FakeClock) -> None:
-        """Threads that load, change and update until they are told ``True`` lose no change."""
+        """Threads that load, change and update until they get ``True`` lose no change."""
         _race_counters(at_once, THREADS, 10, store, clock)
 
     def test_threads_on_different_keys_do_not_meet(self, store: Store, clock: FakeClock) -> None:
-        """What threads do to keys of their own never fails and never shows under another key."""
+        """What threads do to their own keys never fails and never shows under another key."""
         at_once(*[partial(_live_alone, store, clock)] * THREADS)
 
     # --- processes ---------------------------------------------------------------------------------------------------
 
     def test_two_stores_are_two_doors_to_the_same_sessions(self, store: Store, clock: FakeClock) -> None:
-        """Two stores on one place see each other's changes at once."""
+        """Two stores on the same storage see each other's changes at once."""
         self.need_shared()
         other, key = self.make_store(clock), new_key()
         store.create(key, new_record(clock))
@@ -190,7 +190,7 @@ def _race_counters(run: Run, count: int, by: int, store: Store, clock: FakeClock
 
 
 def _change(store: Store, key: str, data: bytes | None = None) -> None:
-    """Store *data*, or the number that is there plus one; again, until no other was faster."""
+    """Store *data*, or the current number plus one; repeat until no other update was faster."""
     is_updated = False
     while not is_updated:
         record = read(store, key)
@@ -199,7 +199,7 @@ def _change(store: Store, key: str, data: bytes | None = None) -> None:
 
 
 def _live_alone(store: Store, clock: FakeClock, data: bytes = b"mine") -> None:
-    """Live the whole life of a session under a key that nobody else knows."""
+    """Run through a session's whole life under a key that no other caller knows."""
     for _ in range(5):
         key = new_key()
         record = new_record(clock, data=data + key.encode())
@@ -209,4 +209,4 @@ def _live_alone(store: Store, clock: FakeClock, data: bytes = b"mine") -> None:
         answers.append(read(store, key).data == b"new")
         answers.append(store.delete(key, version=read(store, key).version))
         answers.append(store.load(key) is None)
-        assert all(answers), "what happened under a key that nobody else uses was not what was asked for"
+        assert all(answers), "under a key that no other caller uses, a call did not do what it was asked to"

@@ -1,4 +1,4 @@
-"""The promises about what a store gives back of a record, and about what it cannot read."""
+"""The promises about loading a record, and about what a store cannot read."""
 
 from contextlib import suppress
 from dataclasses import FrozenInstanceError
@@ -74,7 +74,7 @@ class ReadPromises(Hooks):
             assert read(store, key).data == data[::-1], f"{size} bytes of data changed when updated and loaded"
 
     def test_hostile_data_comes_back(self, store: Store, clock: FakeClock) -> None:
-        """Data that looks like commands, control characters or another format is nothing but bytes."""
+        """Data that looks like commands, control characters or another format is loaded as it was stored."""
         bystander = new_key()
         store.create(bystander, new_record(clock))
         for data in HOSTILE_BYTES:
@@ -91,7 +91,7 @@ class ReadPromises(Hooks):
             assert_same(read(store, key), record)
 
     def test_a_loaded_record_has_a_version(self, store: Store, clock: FakeClock) -> None:
-        """Loading gives the version that ``update`` and ``delete`` ask for; loading again gives the same one."""
+        """``load`` returns the version that ``update`` and ``delete`` need; loading again returns the same one."""
         key = new_key()
         store.create(key, new_record(clock))
         version = read(store, key).version
@@ -112,7 +112,7 @@ class ReadPromises(Hooks):
         assert_same(read(store, key), record)
 
     def test_load_leaves_expired_records_alone(self, store: Store, clock: FakeClock) -> None:
-        """Reading an expired record does not remove it: somebody may be moving its limits at this moment."""
+        """``load`` does not remove an expired record: another caller may be moving its limits at this moment."""
         sweeper = self.as_sweeper(store)
         key = new_key()
         store.create(key, new_record(clock))
@@ -122,7 +122,7 @@ class ReadPromises(Hooks):
         assert sweeper.sweep(10) == 1, "load() removed an expired record; it must never delete"
 
     def test_a_damaged_record_reads_as_none(self, store: Store, clock: FakeClock) -> None:
-        """Bytes that the store cannot read are no session, raise nothing, and stay for whoever wants to look."""
+        """Bytes that the store cannot read count as no session, raise nothing, and stay for an operator to examine."""
         key, bystander = new_key(), new_key()
         for created in (key, bystander):
             store.create(created, new_record(clock))
@@ -132,7 +132,7 @@ class ReadPromises(Hooks):
         with reporting_to(Dispatcher(events.append)):
             assert store.load(key) is None, "load() returned a record that was damaged"
         if isinstance(store, ReportsEvents):
-            assert [event.id for event in events] == [key], "a damaged record was not told of in exactly one event"
+            assert [event.id for event in events] == [key], "a damaged record was not reported in exactly one event"
         if isinstance(store, SupportsScan):
             found = [found for found, _ in store.scan()]
             assert found == [bystander], "a damaged record is yielded by scan(), or keeps others from being yielded"

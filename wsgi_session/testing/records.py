@@ -1,4 +1,4 @@
-"""The promises about one record, asked for by one caller at a time."""
+"""The promises about one record that one caller at a time uses."""
 
 from .ending import EndPromises
 from .reading import ReadPromises

@@ -1,4 +1,4 @@
-"""The promises about what a store holds: connections, which close, open again and fail, and locks."""
+"""The promises about a store's resources: connections, which close, reopen and fail, and locks."""
 
 from collections.abc import Callable
 from functools import partial
@@ -54,7 +54,7 @@ class ResourcePromises(Hooks):
         broken.close()
 
     def test_events_come_outside_of_locks(self, store: Store, clock: FakeClock) -> None:
-        """Whoever is told of an event may use the store: it is told outside of every lock and transaction."""
+        """A listener may use the store: events are reported outside of every lock and transaction."""
         key, _ = self._expired(store, clock)
 
         def use_the_store(_: Event) -> None:

@@ -39,7 +39,7 @@ def at_once(*actions: Callable[[], T]) -> list[T]:
         threading.Thread(target=run, args=numbered, daemon=True, name=f"at_once-{numbered[0]}")
         for numbered in enumerate(actions)
     ]
-    # Threads take turns about a thousand times more often than usual: a lock that is missing shows.
+    # Threads take turns about a thousand times more often than usual: this exposes a missing lock.
     interval = sys.getswitchinterval()
     sys.setswitchinterval(5e-6)
     try:
@@ -51,7 +51,7 @@ def at_once(*actions: Callable[[], T]) -> list[T]:
         sys.setswitchinterval(interval)
     if failures:
         raise failures[0]
-    assert len(results) == len(actions), "the store hangs: a thread waits for something that nobody will release"
+    assert len(results) == len(actions), "the store hangs: a thread waits for something that is never released"
     return [results[number] for number in range(len(actions))]
 
 
@@ -84,12 +84,12 @@ def _fork(action: Callable[[], Any], gate: int, release: int) -> tuple[int, int]
 
 
 def _serve(action: Callable[[], Any], gate: int, release: int, writing: int) -> NoReturn:
-    """Be the child: wait at the gate, act, tell the answer, and end without running anything of the parent's."""
+    """Run in the child: wait at the gate, act, send the answer, and exit without running the parent's exit handlers."""
     os.close(release)
     os.read(gate, 1)
     try:
         answer = {"result": action()}
-    except BaseException as failure:  # noqa: BLE001  told to the parent
+    except BaseException as failure:  # noqa: BLE001  sent to the parent
         answer = {"failure": f"{type(failure).__name__}: {failure}"}
     os.write(writing, json.dumps(answer).encode())
     os._exit(0)

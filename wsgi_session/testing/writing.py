@@ -1,4 +1,4 @@
-"""The promises about what changes a record: create, update and touch."""
+"""The promises about changing a record: create, update and touch."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ class WritePromises(Hooks):
         assert read(store, key).version == version, "create() returned False, but changed the version"
 
     def test_a_deleted_key_is_free(self, store: Store, clock: FakeClock) -> None:
-        """After ``delete`` nothing is left that would be in the way."""
+        """After ``delete`` nothing is left that prevents another ``create``."""
         key = new_key()
         store.create(key, new_record(clock, data=b"old", user_id="ada"))
         store.delete(key)
@@ -37,7 +37,7 @@ class WritePromises(Hooks):
         assert_same(read(store, key), new_record(clock))
 
     def test_create_tells_the_truth_about_an_expired_key(self, store: Store, clock: FakeClock) -> None:
-        """Where a record expired, ``create`` may insert or refuse; what it returns is what it did."""
+        """For an expired key, ``create`` may insert or refuse; its result says which."""
         key = new_key()
         store.create(key, new_record(clock, data=b"old"))
         self.advance(clock, LIFE)
@@ -98,7 +98,7 @@ class WritePromises(Hooks):
         assert_same(read(store, key), record)
 
     def test_update_makes_a_new_version(self, store: Store, clock: FakeClock) -> None:
-        """Whoever loaded the record before an update cannot overwrite what that update stored."""
+        """A caller that loaded the record before an update cannot overwrite what that update stored."""
         key = new_key()
         store.create(key, new_record(clock))
         for data in (b"one", b"one", b"two"):  # the same data again is a new version as well
@@ -126,7 +126,7 @@ class WritePromises(Hooks):
         assert read(store, key).version == newer.version, "update() returned False, but changed the version"
 
     def test_update_never_moves_limits_back(self, store: Store, clock: FakeClock) -> None:
-        """Of the stored and the new ``seen_at`` and ``expires_at`` the later one stays, each for itself."""
+        """``update`` keeps the later of the stored and the new ``seen_at``, and the same for ``expires_at``."""
         for seen_by, expires_by in ((-10, -10), (10, -10), (-10, 10)):
             key, record = new_key(), new_record(clock)
             store.create(key, record)
@@ -137,7 +137,7 @@ class WritePromises(Hooks):
             _assert_limits(read(store, key), record, moved)
 
     def test_update_replaces_limits_from_the_future(self, store: Store, clock: FakeClock) -> None:
-        """Limits that a clock which ran ahead has set go, or the session would not end before that moment."""
+        """``update`` replaces limits set by a clock that ran ahead: otherwise the session would live too long."""
         key, now = new_key(), clock()
         store.create(key, new_record(clock, seen_at=now + 1000, expires_at=now + 1000 + LIFE_S))
         corrected = new_record(clock, data=b"new", seen_at=now, expires_at=now + LIFE_S)
@@ -171,7 +171,7 @@ class WritePromises(Hooks):
         assert store.load(key) is None, "a touched record outlived its new expires_at"
 
     def test_touch_never_moves_limits_back(self, store: Store, clock: FakeClock) -> None:
-        """A touch that comes late shortens nothing: of each limit the later one stays."""
+        """A late touch shortens nothing: the later of each limit stays."""
         for seen_by, expires_by in ((-10, -10), (10, -10), (-10, 10)):
             key, record = new_key(), new_record(clock)
             store.create(key, record)
@@ -181,7 +181,7 @@ class WritePromises(Hooks):
             _assert_limits(read(store, key), record, moved)
 
     def test_touch_never_creates(self, store: Store, clock: FakeClock) -> None:
-        """``touch`` of an absent key returns ``False``, and nothing is there afterwards."""
+        """``touch`` of an absent key returns ``False`` and creates nothing."""
         key = new_key()
 
         is_touched = store.touch(key, seen_at=clock(), expires_at=clock() + LIFE_S)
@@ -190,7 +190,7 @@ class WritePromises(Hooks):
         assert store.load(key) is None, "touch() created a record"
 
     def test_touch_keeps_the_version(self, store: Store, clock: FakeClock) -> None:
-        """Where the engine can: whoever loaded before a touch can still update, and that keeps the new limits."""
+        """If the engine can: after a touch, an update from the former version works and keeps the new limits."""
         key, record = new_key(), new_record(clock)
         store.create(key, record)
         version = read(store, key).version
