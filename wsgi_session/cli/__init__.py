@@ -1,4 +1,4 @@
-"""The command ``wsgi-session``. This module needs the core only, so that it can say what else a command needs."""
+"""The command ``wsgi-session``. This module needs the core only: it reports which extra a command needs."""
 
 import sys
 from typing import Final
@@ -16,7 +16,7 @@ _EXTRA_OF: Final = {
 
 
 def main() -> None:
-    """Run the command line and exit; where an extra is missing, say which and how to get it."""
+    """Run the command line and exit; if an extra is missing, say which one and how to install it."""
     try:
         from .commands import cli
 
@@ -30,7 +30,7 @@ def main() -> None:
         print(
             f"wsgi-session: this needs {missing.name}, which comes with the extra [{extra}]. In a checkout:\n"
             f'    python -m pip install ".[{extra}]"\n'
-            f'elsewhere, add it to the name that was installed: "wsgi-session[{extra}]".',
+            f'elsewhere, add the extra to the installed name: "wsgi-session[{extra}]".',
             file=sys.stderr,
         )
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""The commands themselves, and what each promises to the shell."""
+"""The commands, and how each behaves in a shell."""
 
 import os
 import sys
@@ -27,10 +27,10 @@ cli.command("keygen", short_help=COMMANDS["keygen"], help=KEYGEN_HELP)(print_sec
 @click.argument("database")
 @click.option("--table", default="wsgi_sessions", show_default=True, help="Name of the table.")
 def print_ddl(database: str, table: str) -> None:
-    """Print the SQL that makes the tables of an SQLStore, for a database administrator to run.
+    """Print the SQL that creates the tables of an SQLStore, for a database administrator to run.
 
     DATABASE is the name of a database as in a URL, such as postgresql, mysql or mariadb, or a store's URL. The store
-    then needs the option create=false and no right to make tables.
+    then needs the option create=false and no right to create tables.
     """
     try:
         click.echo(ddl(database, table=table))
@@ -52,7 +52,7 @@ def print_ddl(database: str, table: str) -> None:
     show_envvar=True,
     help="Where sessions live, as in sqlite:///demo.sqlite3. Default: a temporary SQLite file.",
 )
-@click.option("--plain-cookie", is_flag=True, help="Make the cookie neither Secure nor prefixed, as Safari needs here.")
+@click.option("--plain-cookie", is_flag=True, help="Use a cookie without Secure and prefix, as Safari requires here.")
 def demo(host: str, port: int, workers: int, store_url: str | None, plain_cookie: bool) -> None:
     """Serve a small site that shows what a session does, with gunicorn, until Ctrl-C.
 

@@ -1,4 +1,4 @@
-"""What the command line does without any extra: print a secret, and say what commands there are."""
+"""The command line without any extra: prints a secret, and lists the commands."""
 
 import sys
 from typing import Final
@@ -9,17 +9,17 @@ from .._http.token import make_token
 __all__ = ["COMMANDS", "KEYGEN_HELP", "print_secret", "run_without_extras"]
 
 COMMANDS: Final = {
-    "ddl": "Print the SQL that makes the tables of an SQLStore.",
-    "demo": "Serve a small site that shows what a session does.",
+    "ddl": "Print the SQL that creates the tables of an SQLStore.",
+    "demo": "Serve a small site that shows how a session works.",
     "keygen": "Print a new secret.",
 }
 
 KEYGEN_HELP: Final = "Print a new secret (256 random bits), and on standard error how to use and to roll it."
 
 _KEYGEN_HINT: Final = """\
-Keep it out of the code, and the same for every process:
+Keep it out of the code, and use the same one in every process:
     export WSGI_SESSION_SECRET='the secret'
-To roll it without ending a session, newest first, separated by a space:
+To roll it without ending a session, list both, separated by a space; the first one signs:
     1. WSGI_SESSION_SECRET='old new'   until every process can verify the new one,
     2. WSGI_SESSION_SECRET='new old'   signs with it; the old one goes once its sessions have ended."""
 
@@ -35,7 +35,7 @@ def print_secret() -> None:
 
 
 def run_without_extras(arguments: list[str]) -> bool:
-    """Do what *arguments* ask for, and return whether it could be done."""
+    """Run the command in *arguments*, and return whether it works without extras."""
     match arguments:
         case ["keygen"]:
             print_secret()

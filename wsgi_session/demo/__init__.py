@@ -1,1 +1,1 @@
-"""The demo: a small site on a real server, that shows what a session does and what becomes of its cookie."""
+"""The demo: a small site on a real server that shows how a session and its cookie work."""

@@ -17,21 +17,21 @@ MAX_FILE_BYTES: Final = 512 * 1024
 
 
 class Journal:
-    """Notes events in a file, one JSON object a line, and finds those of one session again.
+    """Writes events to a file, one JSON object per line, and finds those of one session.
 
     Args:
-        path: The file, made at the first event. When it has half a megabyte it starts over: this is a demo's memory.
+        path: The file, created at the first event. At half a megabyte it starts over: it is only for a demo.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def note(self, event: Event) -> None:
-        """Note *event*; fit for ``on_event``."""
+        """Write *event*; can be passed as ``on_event``."""
         self._append({"name": event.name, **asdict(event)})
 
     def note_cookie(self, *, at: float, id: str, request: str, header: str) -> None:  # noqa: A002  as Event.id
-        """Note that the answer to *request* carried the ``Set-Cookie`` *header*, its secret left out."""
+        """Write that the response to *request* had the ``Set-Cookie`` *header*, which comes without its secret."""
         self._append({"name": "set_cookie", "at": at, "id": id, "request": request, "header": header})
 
     def entries_of(self, session_id: str) -> list[Entry]:

@@ -1,4 +1,4 @@
-"""Serves the demo's site with gunicorn, and leaves nothing behind."""
+"""Serves the demo's site with gunicorn, and cleans up afterwards."""
 
 import errno
 import logging
@@ -38,7 +38,7 @@ THREADS: Final = 8
 
 
 class CannotListen(SessionError):
-    """The address cannot be listened on; the text says why and which option to change."""
+    """We cannot listen on the address; the text says why and which option to change."""
 
 
 def serve(host: str, port: int, *, workers: int, store: Store | None, secret: Sequence[str], secure: bool) -> int:
@@ -46,11 +46,11 @@ def serve(host: str, port: int, *, workers: int, store: Store | None, secret: Se
 
     Args:
         host: The address to listen on.
-        port: The port to listen on; 0 takes any that is free.
+        port: The port to listen on; 0 means any free one.
         workers: How many processes serve.
-        store: Where the sessions live; ``None``: in a temporary file that is removed at the end.
+        store: Where the sessions live; ``None`` means a temporary file that is removed at the end.
         secret: The secrets that sign the cookies, newest first.
-        secure: Whether the cookie is the one of production, which Safari does not accept here.
+        secure: Whether to use the same cookie as in production, which Safari does not accept here.
 
     Raises:
         CannotListen: The address is taken, not allowed, or not of this machine.
@@ -58,9 +58,9 @@ def serve(host: str, port: int, *, workers: int, store: Store | None, secret: Se
     """
     if store is not None:
         check_store(store)
-    # Bound here and handed on: gunicorn would try for five seconds, and then log.
+    # We bind the socket and pass it on: gunicorn itself would try for five seconds, and then log.
     listener = listen(host, port)
-    # What it warns about, cookies over plain http, stands in the greeting.
+    # The greeting already says what it warns about: cookies over plain http.
     logging.getLogger("wsgi_session").setLevel(logging.ERROR)
     # Browsers keep the cookies of all ports of a host together: two demos must not replace each other's.
     cookie = Cookie(name=f"demo-{listener.getsockname()[1]}", secure=secure)
@@ -87,7 +87,7 @@ def check_store(store: Store) -> None:
         store.create(key, Record(data=b"{}", created_at=now, seen_at=now, expires_at=now + 60))
         store.delete(key)
     finally:
-        store.close()  # a connection is nothing to take along into the workers
+        store.close()  # the workers must not inherit a connection
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -102,7 +102,7 @@ def listen(host: str, port: int) -> socket.socket:
 def greeting(address: Sequence[Any], *, workers: int, place: Text, cookie: Cookie) -> Panel:
     """Return what the terminal shows while the demo runs, for an *address* as ``getsockname`` returns it."""
     host, port = ip_address(address[0]), address[1]
-    # An address that means every one of this machine's is none that a browser can go to.
+    # A browser cannot open the address that means all addresses of this machine.
     name = str(host) if not host.is_unspecified else "127.0.0.1" if host.version == 4 else "::1"
     if host.version == 6:
         name = f"[{name}]"
@@ -124,13 +124,13 @@ def greeting(address: Sequence[Any], *, workers: int, place: Text, cookie: Cooki
 
 @contextmanager
 def temporary_directory() -> Iterator[Path]:
-    """Lend a private directory, and remove it at the end."""
+    """Yield a private directory, and remove it at the end."""
     owner = os.getpid()
     directory = Path(tempfile.mkdtemp(prefix="wsgi-session-demo-"))
     try:
         yield directory
     finally:
-        # A forked worker ends by way of this line, too, while the others still serve.
+        # A forked worker also exits through this line, while the others still serve.
         if os.getpid() == owner:
             shutil.rmtree(directory, ignore_errors=True)
 
@@ -140,9 +140,9 @@ def _run(site: "WSGIApplication", listener: socket.socket, workers: int) -> int:
     try:
         _Application(site, listener.detach(), workers).run()
     except SystemExit as end:
-        # Its way to stop, here and in every worker; but only the first process has something left to do.
+        # gunicorn stops this way, here and in every worker; only the first process has something left to do.
         if os.getpid() != owner:
-            # Python would wait for a thread that reads from a connection over which nothing comes.
+            # Otherwise Python would wait for a thread that reads from an idle connection.
             signal.alarm(1)
             raise
         status = end.code
@@ -165,7 +165,7 @@ class _Application(BaseApplication):  # type: ignore[misc]  # untyped
         super().__init__()
 
     def load_config(self) -> None:
-        # Not every release knows all of them.
+        # Not every release of gunicorn knows all of them.
         for name in self._settings.keys() & self.cfg.settings.keys():
             self.cfg.set(name, self._settings[name])
 
@@ -177,10 +177,10 @@ class _Application(BaseApplication):  # type: ignore[misc]  # untyped
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc]  # untyped
-    """Ends as on SIGTERM, by letting the requests end, however it is told to end."""
+    """Handles every stop signal like SIGTERM: lets the requests finish."""
 
     def handle_int(self) -> None:
-        # gunicorn would stop at once; a thread worker that is just handing a request to its pool hangs then.
+        # gunicorn would stop at once; then a thread worker that is just passing a request to its pool hangs.
         self.handle_term()
 
     def handle_hup(self) -> None:
@@ -189,10 +189,10 @@ class _Arbiter(Arbiter):  # type: ignore[misc]  # untyped
 
 
 def _prepare(worker: Any) -> None:
-    # Ctrl-C reaches every process of the terminal, and a worker would take it as the order to stop at once.
+    # Ctrl-C reaches every process of the terminal, and would make a worker stop at once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Browsers keep connections open that nothing comes over. A worker waits for them less long than the first process
-    # waits for the worker, which it would kill, loudly.
+    # Browsers keep idle connections open. A worker must wait for them for a shorter time than the first process waits
+    # for the worker; otherwise that one kills it and logs errors.
     worker.cfg.set("graceful_timeout", 1)
 
 
@@ -200,13 +200,13 @@ def _refusal(error: Exception, host: str, port: int) -> str:
     match error:
         case OSError(errno=errno.EADDRINUSE):
             return (
-                f"port {port} is taken by another program. Choose another one with --port, or any free one by --port 0."
+                f"port {port} is taken by another program. Choose another with --port, or any free one with --port 0."
             )
         case OSError(errno=errno.EACCES | errno.EPERM):
             return f"port {port} needs privileges. Choose one above 1023, such as --port 8000."
         case OSError(errno=errno.EADDRNOTAVAIL):
-            return f"--host {host} is no address of this machine. Leave it out, or take 127.0.0.1 or 0.0.0.0."
+            return f"--host {host} is not an address of this machine. Leave it out, or use 127.0.0.1 or 0.0.0.0."
         case socket.gaierror() | UnicodeError():
-            return f"--host {host!r} is not known. Leave it out, or take 127.0.0.1 or 0.0.0.0."
+            return f"--host {host!r} is unknown. Leave it out, or use 127.0.0.1 or 0.0.0.0."
         case _:
             return f"cannot listen on {host}, port {port}: {error}. Try another --host or --port."

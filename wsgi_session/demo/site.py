@@ -33,7 +33,7 @@ MAX_FORM_BYTES: Final = 4096
 MAX_EVENTS: Final = 40
 
 RACE_PAUSE_S: Final = 0.05
-"""How long each request of a race holds what it has read, so that the others have changed it by then. In seconds."""
+"""How long each request of a race pauses after it has read, while the others make their changes. In seconds."""
 
 Form = Mapping[str, str]
 
@@ -102,7 +102,7 @@ def make_site(
     clock: Callable[[], float] = time.time,
     pause: Callable[[float], object] = time.sleep,
 ) -> "WSGIApplication":
-    """Return the site, which no other site's forms reach, in a session, and in something that notes its cookies."""
+    """Return the site with CSRF protection and sessions, and with its cookies noted in *journal*."""
     site = CSRFMiddleware(Site(cookie, journal, clock=clock, pause=pause), on_reject=_refuse)
     sessions = SessionMiddleware(site, store, secret=secret, cookie=cookie, on_event=journal.note, clock=clock)
 
@@ -121,7 +121,7 @@ def make_site(
 
 @dataclass
 class Site:
-    """The application inside of the session middleware. Pages read; forms change, and send the browser back."""
+    """The application inside the session middleware. Pages read; forms make changes, then redirect the browser."""
 
     cookie: Cookie
     journal: Journal
@@ -156,7 +156,7 @@ class Site:
         if path == "/":
             return self._page(environ, parse_qs(environ.get("QUERY_STRING", "")).get("done", [""])[0])
         if path == "/begin":
-            csrf_token(environ)  # begins a session, which the forms of the page that follows need
+            csrf_token(environ)  # begins a session, which the forms of the next page need
             return _see_other("", done="begun")
         return self._forms[path](get_session(environ), _read_form(environ))
 
@@ -180,9 +180,9 @@ class Site:
             race=session.get("race", 0, type=int),
             laps=laps,
             workers=sorted({lap["worker"] for lap in laps}),
-            # Of the requests that read the same number only one could be stored as it was.
+            # Of the requests that read the same number, only one was stored without a merge.
             merged=len(laps) - len({lap["saw"] for lap in laps}),
-            entries=[(entry, words.tell(entry)) for entry in entries[:MAX_EVENTS]],
+            entries=[(entry, words.explain_event(entry)) for entry in entries[:MAX_EVENTS]],
             last_cookie=last_cookie,
             last_cookie_parts=words.explain_cookie(last_cookie["header"]) if last_cookie else (),
             erase_parts=words.explain_cookie(self.cookie.erase()),
@@ -203,7 +203,7 @@ class Site:
         if product in PRODUCTS:
             cart = session.get("cart", type=Cart)
             if cart is None:
-                session.remove("cart")  # whatever else is there
+                session.remove("cart")  # it holds something else
             elif len(cart["items"]) >= MAX_CART:
                 return _see_other("cart", done="full")
             session.append(("cart", "items"), product)
@@ -212,7 +212,7 @@ class Site:
     def _remove(self, session: Session, form: Form) -> Answer:
         position, product = form.get("position", ""), form.get("product")
         items = [] if session.get("cart", type=Cart) is None else session["cart"]["items"]
-        # Another tab may have changed the cart: what is removed is what the button said.
+        # Another tab may have changed the cart: remove only the item that the button named.
         if (position, product) in ((str(number), item) for number, item in enumerate(items)):
             del items[int(position)]
         return _see_other("cart")

@@ -6,7 +6,7 @@ from typing import Final
 
 from .journal import Entry
 
-__all__ = ["clock_time", "duration", "explain_cookie", "explain_refusal", "hide_secret", "short", "tell"]
+__all__ = ["clock_time", "duration", "explain_cookie", "explain_event", "explain_refusal", "hide_secret", "short"]
 
 _EVENTS: Final = {
     "created": "A record was stored, so now there is a session.",
@@ -43,7 +43,7 @@ def hide_secret(header: str) -> str:
 
 
 def explain_cookie(header: str) -> Iterator[tuple[str, str]]:
-    """Yield the parts of a ``Set-Cookie`` header, its secret hidden, each with what it means."""
+    """Yield the parts of a ``Set-Cookie`` header, its secret hidden, each with its meaning."""
     pair, *attributes = header.split("; ")
     name, _, value = pair.partition("=")
     if name.startswith("__Host-"):
@@ -58,7 +58,7 @@ def explain_cookie(header: str) -> Iterator[tuple[str, str]]:
         yield attribute, _ATTRIBUTES.get(attribute.lower()) or _explain_max_age(attribute)
 
 
-def tell(entry: Entry) -> str:
+def explain_event(entry: Entry) -> str:
     """Return one event as a sentence."""
     match entry:
         case {"name": "rotated", "old_id": old, "id": new}:
@@ -74,7 +74,7 @@ def tell(entry: Entry) -> str:
 
 
 def explain_refusal(reason: str) -> str:
-    """Return why a form was refused. We do not call an attack what happens to every visitor now and then."""
+    """Return why a form was refused, without calling it an attack: it happens to every visitor now and then."""
     return _REFUSALS.get(reason, "Nothing proves that this was sent by a page of this site")
 
 
@@ -84,12 +84,12 @@ def short(session_id: str) -> str:
 
 
 def clock_time(at: float) -> str:
-    """Return Unix seconds as the time of day here."""
+    """Return Unix seconds as the local time of day."""
     return datetime.fromtimestamp(at, tz=UTC).astimezone().strftime("%H:%M:%S")
 
 
 def duration(seconds: float) -> str:
-    """Return *seconds* as people say it: the two largest units."""
+    """Return *seconds* in the two largest units."""
     rest = max(round(seconds), 0)
     parts: list[str] = []
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):

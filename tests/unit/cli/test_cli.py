@@ -277,8 +277,8 @@ def test_a_refused_port_says_why(number: int, said: str, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("host", "said"),
     [
-        pytest.param("192.0.2.1", "no address of this machine", id="another machine's"),
-        pytest.param("a..b", "is not known", id="no name at all"),
+        pytest.param("192.0.2.1", "not an address of this machine", id="another machine's"),
+        pytest.param("a..b", "is unknown", id="no name at all"),
     ],
 )
 def test_an_impossible_host_says_why(host: str, said: str) -> None:

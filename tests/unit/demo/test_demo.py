@@ -554,7 +554,7 @@ def test_durations_are_said_in_two_units(seconds: float, text: str) -> None:
     ],
 )
 def test_events_are_told_in_words(entry: dict[str, object], text: str) -> None:
-    assert words.tell(entry) == text
+    assert words.explain_event(entry) == text
 
 
 def test_an_attribute_without_words_is_shown_without() -> None:
