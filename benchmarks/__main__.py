@@ -49,7 +49,7 @@ def _on(*names: str, default: Sequence[str] | None = None) -> "click.decorators.
 def main() -> None:
     """Measure what sessions cost on this machine.
 
-    Servers are started for the run, on free ports of 127.0.0.1. Compare what stands in one table only.
+    Servers are started for the run, on free ports of 127.0.0.1. Compare numbers within one table only.
     """
 
 

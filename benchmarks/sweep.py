@@ -52,7 +52,7 @@ def measure(places: Sequence[Place], *, expired: int, idle_s: float, tick: Tick)
 
 @contextmanager
 def _sweeper(url: str, expired: int) -> Iterator[Any]:
-    """Start a process that sweeps once it is told to begin."""
+    """Start a process that sweeps when it gets the signal to begin."""
     ours, theirs = processes.Pipe()
     process = processes.Process(target=_sweep, args=(theirs, url, expired))
     process.start()

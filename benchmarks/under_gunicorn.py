@@ -34,7 +34,7 @@ class Figures(NamedTuple):
 
 
 class Site(NamedTuple):
-    """A page of a server, and the file that tells wrk who asks for it."""
+    """A page of a server, and the file with wrk's request for it."""
 
     server: Server
     path: str

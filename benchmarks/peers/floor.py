@@ -124,7 +124,7 @@ class OfSQLAlchemy:
 
 
 class OfCache:
-    """A client of Redis or Memcached, and how it is told that an hour is enough."""
+    """A client of Redis or Memcached, and its arguments for a lifetime of an hour."""
 
     def __init__(self, client: Any, **lifetime: int) -> None:
         self._client, self._lifetime = client, lifetime

@@ -13,7 +13,7 @@ from wsgi_session.testing import FakeClock
 
 @dataclass
 class Managed:
-    """One manager on a clock that stands still, and everything that can be seen of it."""
+    """One manager on a clock that moves only on request, and everything that can be seen of it."""
 
     manager: SessionManager
     spy: SpyStore

@@ -265,21 +265,21 @@ def test_a_read_only_server_is_read(make: Make, ordinary: sa.URL, read_only: Cal
 @server
 @databases
 def test_nothing_listens(make: Make, url: sa.URL) -> None:
-    """A server that is not there is told with the remedy."""
+    """For a server that is down, the error has the remedy."""
     assert "Nothing listens there. Start the server" in failure_of(make(url.set(port=free_port())).count)
 
 
 @server
 @databases
 def test_the_database_is_missing(make: Make, url: sa.URL) -> None:
-    """A name that is wrong is told with the remedy."""
+    """For a wrong database name, the error has the remedy."""
     assert "It has no database of that name" in failure_of(make(url.set(database="nowhere")).count)
 
 
 @server
 @databases
 def test_the_user_is_refused(make: Make, url: sa.URL) -> None:
-    """A user who is not known is told with the remedy, and no password is shown."""
+    """For an unknown user, the error has the remedy, and shows no password."""
     said = failure_of(make(url.set(username="nobody", password="an-example-of-a-password")).count)
 
     assert "It does not accept the URL's user and password" in said
@@ -289,7 +289,7 @@ def test_the_user_is_refused(make: Make, url: sa.URL) -> None:
 @server
 @databases
 def test_too_many_connections(make: Make, ordinary: sa.URL, ask: Ask) -> None:
-    """A limit of connections is told with the remedy."""
+    """For a limit of connections, the error has the remedy."""
     if ordinary.get_backend_name() == "postgresql":
         ask(f"ALTER ROLE {ordinary.username} CONNECTION LIMIT 0")
         said = failure_of(make(ordinary).count)
@@ -304,7 +304,7 @@ def test_too_many_connections(make: Make, ordinary: sa.URL, ask: Ask) -> None:
 @server
 @databases
 def test_a_table_that_may_not_be_written(make: Make, url: sa.URL, ask: Ask, table: str) -> None:
-    """A right that is missing is told with the statement that grants it."""
+    """For a missing right, the error has the statement that grants it."""
     make(url).count()
     if url.get_backend_name() == "postgresql":
         ask(f"CREATE ROLE {table}_reader LOGIN IN ROLE pg_read_all_data")
@@ -357,7 +357,7 @@ def test_a_full_sqlite_file(make: Make, file: Path) -> None:
 
 
 def test_a_file_that_cannot_be_opened(make: Make, tmp_path: Path) -> None:
-    """A directory that is missing is told with the remedy."""
+    """For a missing directory, the error has the remedy."""
     store = make(sa.make_url(f"sqlite+pysqlite:///{tmp_path}/nowhere/x.sqlite3"))
 
     assert "its directory must exist and belong to the user" in failure_of(store.count)

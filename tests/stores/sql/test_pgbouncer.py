@@ -1,4 +1,4 @@
-"""Sessions in PostgreSQL behind PgBouncer, which lends one server connection to many clients in turn."""
+"""Sessions in PostgreSQL behind PgBouncer, which shares one server connection among many clients."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Connections to databases that rested and died: behind NAT and load balancers, by a time limit of the server."""
+"""Idle connections to databases that broke: behind NAT and load balancers, or by a time limit of the server."""
 
 import os
 import select
@@ -191,7 +191,7 @@ def test_twenty_silent_connections_of_an_engine(make: Make, proxy: Proxy, call: 
 def test_connections_that_the_server_ended_cost_nothing(
     make: Make, proxy: Proxy, options: dict[str, Any] | None
 ) -> None:
-    """Each is looked at before it is lent, so a write does not meet one."""
+    """We check each before its use, so a write does not meet a broken one."""
     store = make(PATIENT_S, options)
     rest(store, 8)
 

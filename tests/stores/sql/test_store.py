@@ -522,7 +522,7 @@ def test_nothing_of_a_user_is_in_an_error(
 @pytest.mark.server
 @pytest.mark.parametrize("url", ["mariadb_url"], indirect=True)
 def test_a_refused_login_is_told_without_the_password(make: Make, url: str) -> None:
-    """The driver's reason for not connecting is told: it is what an operator needs."""
+    """The error quotes the driver's reason for not connecting: an operator needs it."""
     store = make(sa.make_url(url).set(username="nobody", password=PASSWORD))
 
     with pytest.raises(StoreUnavailable, match="Access denied for user 'nobody'") as caught:
@@ -1252,7 +1252,7 @@ def test_options_in_a_url(tmp_path: Path, clock: FakeClock) -> None:
 
 @pytest.mark.parametrize("option", ["timeout=soon", "create=perhaps", "table=a&table=b", "timeout=1&timeout=2"])
 def test_wrong_options_in_a_url(option: str) -> None:
-    """A wrong or repeated option is told by name."""
+    """The error names a wrong or repeated option."""
     with pytest.raises(ConfigError, match=r"option '(timeout|create|table)' in a store URL"):
         make_sql_store(f"sqlite+pysqlite:///x.db?{option}")
 
