@@ -68,8 +68,8 @@ def test_every_event_has_its_promised_name_and_level() -> None:
     assert len(KINDS) == len(PROMISED)
 
 
-def test_every_event_is_public_and_told_about() -> None:
-    """Callbacks tell events apart by class, so every class can be imported."""
+def test_every_event_is_public_and_documented() -> None:
+    """Callbacks distinguish events by class, so every class can be imported."""
     for kind in [Event, *KINDS]:
         assert kind.__name__ in events.__all__
         assert kind.__name__ in wsgi_session.__all__
@@ -204,7 +204,7 @@ def test_the_line_of_an_event(event: Event, line: str) -> None:
 
 
 def test_overwritten_names_the_keys_and_what_to_write_instead(caplog: pytest.LogCaptureFixture) -> None:
-    """Whoever reads the log at its default level learns that a change may be lost, of which key, and the remedy."""
+    """The log at its default level says that a change may be lost, of which key, and the remedy."""
     Dispatcher(clock=FakeClock()).emit(ValueOverwritten, id="ab", keys=("cart", "hits"))
 
     (record,) = caplog.records

@@ -93,7 +93,7 @@ def test_the_option_that_was_meant_is_named(cls: Any, option: str, advice: str) 
 
 
 @pytest.mark.parametrize(("cls", "option"), [(RedisStore, "path"), (MemoryStore, "samesite"), (SQLStore, "domain")])
-def test_where_nobody_can_tell_there_is_no_advice(cls: Any, option: str) -> None:
+def test_without_a_close_name_there_is_no_advice(cls: Any, option: str) -> None:
     """A store has nothing to do with cookies."""
     with pytest.raises(ConfigError, match=rf"^{cls.__name__} has no option '{option}'\. Its options are "):
         cls(*CLASSES[cls], **{option: 1})

@@ -334,7 +334,7 @@ def test_lines_can_be_iterated_over() -> None:
     ],
 )
 def test_an_input_that_could_be_rewound_still_can(make: Callable[[bytes], Any]) -> None:
-    """It stays in its place and stands where it stood: whoever made it seekable goes on relying on that."""
+    """It stays in its place, at the position where it was: the code that made it seekable still relies on that."""
     body = b"before" + b"t=1&a=2"
     with make(body) as source:
         source.seek(6)

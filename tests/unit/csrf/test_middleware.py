@@ -105,7 +105,7 @@ def test_a_token_in_the_header_or_in_the_form() -> None:
 def test_each_refusal_has_its_reason(
     options: dict[str, Any], environ: dict[str, Any], form: dict[str, str], reason: str
 ) -> None:
-    """The log says why, by the event; the browser is told nothing, and the application not called."""
+    """The log says why, by the event; the browser learns nothing, and the application is not called."""
     site = Site(**options)
     site.token()
     site.bodies.clear()
@@ -255,7 +255,7 @@ def test_an_answer_that_starts_again() -> None:
 
 
 def test_report_only() -> None:
-    """For a roll-out: everything is told and nothing refused, and the body is still whole."""
+    """For a roll-out: violations are reported, nothing is refused, and the body is still whole."""
     site = Site(report_only=True)
     site.token()
 
@@ -317,7 +317,7 @@ def test_a_body_that_cannot_be_read_is_a_bad_form() -> None:
     assert (answer.status, site.reasons) == (403, ["bad form"])
 
 
-def test_a_token_asked_for_after_the_head_is_on_no_cached_page() -> None:
+def test_a_token_made_after_the_headers_is_on_no_cached_page() -> None:
     """A restarted response leaves with the headers of a page with a token, though that was asked for since."""
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
@@ -420,7 +420,7 @@ def test_sec_116_no_cache_keeps_a_token(app: WSGIApplication) -> None:
 
 
 def test_a_page_may_be_private_instead() -> None:
-    """What the application says stands, if no shared cache keeps it."""
+    """The application's own directives are kept, if they forbid shared caches."""
     site = Site()
     site.token()
     site.headers = [("Cache-Control", "private, max-age=60")]
@@ -429,7 +429,7 @@ def test_a_page_may_be_private_instead() -> None:
 
 
 def test_the_new_token_in_the_response_that_rotates() -> None:
-    """A page shows what its next request needs; the old token is dead."""
+    """A page shows what its next request needs; the old token is no longer valid."""
     site = Site()
     old = site.token()
 
@@ -443,8 +443,8 @@ def test_the_new_token_in_the_response_that_rotates() -> None:
     assert site.post(new).status == 200
 
 
-def test_a_token_after_the_head() -> None:
-    """Late, an existing session still has one, if no cache keeps the page; a new one would need its cookie told."""
+def test_a_token_after_the_headers() -> None:
+    """Late, an existing session still has one, if no cache keeps the page; a new one would need its cookie sent."""
     headers = [("Cache-Control", "private")]
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
@@ -628,7 +628,7 @@ def test_a_wrong_option_is_refused_at_the_start(options: dict[str, Any], message
 
 @pytest.mark.parametrize("name", ["session", "SESSION", "__Host-Session"])
 def test_sec_115_the_cookie_is_not_the_sessions(name: str) -> None:
-    """Browsers and servers do not all tell upper from lower case. Told on the first request, whatever it is."""
+    """Browsers and servers do not all see letter case. Raised on the first request, whatever it is."""
     site = Site(cookie=Cookie(name=name, httponly=False))
 
     with pytest.raises(ConfigError, match=r"has the name of the session's cookie, '__Host-.*Cookie\(name='csrf'"):

@@ -142,7 +142,7 @@ def test_sec_104_fetch_metadata(site: str | None, origin: str | None, source: Re
     ],
 )
 def test_sec_105_108_the_origin_header(origin: str, source: RequestOrigin) -> None:
-    """The whole origin counts: scheme, host and port; whatever is there and is none of ours is foreign."""
+    """The whole origin counts: scheme, host and port; any other value is foreign."""
     origins = Origins([], [FRIEND, "https://*.partner.example", "http://[::1]:8000"])
 
     assert origins.by_origin(request(origin=origin)) is source
@@ -238,7 +238,7 @@ def test_a_host_that_is_none_owns_nothing(host: str | None) -> None:
     ],
 )
 def test_sec_108_trusted_origins_are_full_ones(origin: Any) -> None:
-    """A host alone would trust plain http; a wildcard stands for whole labels, and not for a whole country."""
+    """A host alone would trust plain http; a wildcard matches whole labels, and not a whole country."""
     with pytest.raises(ConfigError, match=r"trusted_origins must hold full origins such as"):
         Origins([], [origin])
 
@@ -294,7 +294,7 @@ def test_an_app_shell_is_no_origin_of_the_site() -> None:
 
 
 def test_the_own_origin_has_no_wildcard() -> None:
-    """Whoever can get a host below the domain would be the site itself."""
+    """Anybody who gets a host below the domain would count as the site itself."""
     with pytest.raises(ConfigError, match=r"public_origins must hold full origins .* Got 'https://\*\.shop\.example'"):
         Origins(["https://*.shop.example"], [])
 

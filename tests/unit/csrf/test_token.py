@@ -38,7 +38,7 @@ def test_no_two_tokens_share_anything() -> None:
 
 @given(secrets, st.integers(0, 85), st.sampled_from(ALPHABET))
 def test_a_token_has_one_spelling(secret: bytes, at: int, character: str) -> None:
-    """No other character stands for the same, at any place: the spare bits of the last one must be zero."""
+    """No other character means the same, at any place: the spare bits of the last one must be zero."""
     token = make_masked_token(secret)
     other = token[:at] + character + token[at + 1 :]
 

@@ -366,7 +366,7 @@ def test_sec_09_a_header_beyond_16_kib_reads_as_none() -> None:
     ],
 )
 def test_why_a_header_with_our_cookie_was_not_read(header: str, reason: str | None) -> None:
-    """So that it can be reported: whoever joined it with a comma, or made it too long, logs visitors out."""
+    """For a report: a proxy that joins it with a comma, or makes it too long, logs visitors out."""
     assert Cookie().why_unread(header) == reason
 
 

@@ -215,7 +215,7 @@ def test_sec_34_directives_may_be_spread_over_several_headers() -> None:
 @pytest.mark.parametrize("is_private", [True, False])
 @pytest.mark.parametrize("name", OVERRULING)
 def test_sec_34_rules_for_shared_caches_only_go_too(name: str, is_private: bool) -> None:
-    """They would tell a shared cache to keep what ``Cache-Control`` forbids (RFC 9213)."""
+    """They would make a shared cache keep what ``Cache-Control`` forbids (RFC 9213)."""
     headers = [("Cache-Control", "private" if is_private else "public"), (name.upper(), "max-age=600")]
 
     replaced = replace_cookie(headers, NAME, OURS)
@@ -225,7 +225,7 @@ def test_sec_34_rules_for_shared_caches_only_go_too(name: str, is_private: bool)
 
 @pytest.mark.parametrize("name", OVERRULING)
 @pytest.mark.parametrize("rule", ["private", "no-store"])
-def test_a_private_response_that_a_shared_cache_is_told_to_keep_may_be_shared(name: str, rule: str) -> None:
+def test_a_private_response_that_a_shared_cache_has_to_keep_may_be_shared(name: str, rule: str) -> None:
     """The cache that obeys the other header never looks at ``Cache-Control``; ``Vary`` it still looks at."""
     headers = [("Cache-Control", rule), (name.lower(), "3600")]
 

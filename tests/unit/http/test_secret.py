@@ -129,7 +129,7 @@ def test_random_bytes_are_taken_as_they_are(secret: bytes) -> None:
         pytest.param([b"hunter2-hunter2-hunter2-hunter2-h"] * 6, id="too many"),
     ],
 )
-def test_a_refused_secret_is_not_told(secret: Any) -> None:
+def test_a_refused_secret_is_not_shown(secret: Any) -> None:
     """An error text ends up in logs; not even a weak secret does."""
     with pytest.raises(ConfigError) as caught:
         TokenSigner(secret, purpose="p")

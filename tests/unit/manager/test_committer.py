@@ -184,8 +184,8 @@ def test_the_same_key_goes_to_the_later_one_with_an_event(site: Managed) -> None
 
 
 @pytest.mark.parametrize("verb", ["update", "rotate"])
-def test_what_was_overwritten_is_told_once_and_when_it_is_stored(site: Managed, verb: str) -> None:
-    """Each try merges again, with what is there by then: only what the last one put in its place is lost."""
+def test_what_was_overwritten_is_reported_once_and_when_stored(site: Managed, verb: str) -> None:
+    """Each try merges again, with what is there now: only what the last one overwrites is lost."""
     cookie = site.begin(colour="red", size=1)
     session = kept(site, cookie, lambda session: session.update(colour="blue", size=2))
     if verb == "rotate":
@@ -336,8 +336,8 @@ def test_a_rotation_of_what_died_meanwhile_leaves_nothing(site: Managed) -> None
 
 
 @pytest.mark.parametrize("moment", ["before it is read", "before it is written"])
-def test_a_new_record_that_is_revoked_before_it_was_told_stays_dead(site: Managed, moment: str) -> None:
-    """Whoever revokes all sessions in the middle of a rotation has revoked this one, under either id."""
+def test_a_new_record_that_is_revoked_before_its_cookie_stays_dead(site: Managed, moment: str) -> None:
+    """Revoking all sessions in the middle of a rotation revokes this one, under either id."""
     cookie = site.begin(a=1)
     session = rotated(site, cookie)
     (old_key,) = site.records()
@@ -438,7 +438,7 @@ def test_the_end_of_a_session_is_one_call(site: Managed) -> None:
     assert site.calls_of(lambda: site.commit(session, can_set_cookie=False)) == []
 
 
-def test_the_end_of_what_is_gone_already_is_told_as_such(site: Managed) -> None:
+def test_the_end_of_what_is_gone_already_is_reported_as_such(site: Managed) -> None:
     """There was nothing to delete any more: the event does not claim that there was."""
     cookie = site.begin(a=1)
     session = kept(site, cookie, lambda session: (session["a"], session.destroy()))

@@ -111,7 +111,7 @@ def test_a_signed_id_without_a_record_is_unknown(site: Managed) -> None:
     assert site.happened == ["created", "rejected"]
 
 
-def test_of_a_dead_and_a_live_session_the_live_one_is_used(site: Managed) -> None:
+def test_of_an_ended_and_a_live_session_the_live_one_is_used(site: Managed) -> None:
     """Several valid cookies are no obstacle while one of them alone is alive."""
     gone = site.begin(a=1)
     site.spy.delete_all()
@@ -122,7 +122,7 @@ def test_of_a_dead_and_a_live_session_the_live_one_is_used(site: Managed) -> Non
 
 
 def test_two_live_sessions_are_none(site: Managed) -> None:
-    """Nobody can tell whose request it is, so it is nobody's."""
+    """Nobody can know whose request it is, so it is nobody's."""
     cookies = [site.begin(a=number) for number in range(2)]
 
     assert site.read("; ".join(cookies)) == {}
@@ -171,7 +171,7 @@ def test_the_number_of_lookups_is_bounded(site: Managed, cookies: int, loads: in
     ],
 )
 def test_todays_limits_hold_for_what_was_stored_under_others(lifetime: Lifetime, limit: str) -> None:
-    """A record that the store still calls live is dead once the limits of today are over; the event says which."""
+    """A record that the store still calls live has expired once the limits of today are over; the event says which."""
     site, today = managed(), managed(lifetime=lifetime)
     cookie = site.begin()
     today.plant(*next(iter(site.records().items())))
@@ -183,7 +183,7 @@ def test_todays_limits_hold_for_what_was_stored_under_others(lifetime: Lifetime,
     assert len(today.records()) == 1, "looking never deletes"
 
 
-def test_todays_limits_are_those_that_the_session_tells() -> None:
+def test_todays_limits_are_those_that_the_session_shows() -> None:
     """Under a shorter limit than it was stored with, a session says that it ends at the shorter one."""
     site, today = managed(), managed(lifetime=Lifetime(idle=timedelta(minutes=5)))
     cookie = site.begin()
@@ -193,7 +193,7 @@ def test_todays_limits_are_those_that_the_session_tells() -> None:
     assert site.open(cookie).expires_in == timedelta(hours=1)
 
 
-def test_an_unreadable_record_is_told_once_and_stays(site: Managed) -> None:
+def test_an_unreadable_record_is_reported_once_and_stays(site: Managed) -> None:
     """Damaged data reads as no session: one event with the reason, and nothing is deleted."""
     cookie = site.begin()
     ((key, record),) = site.records().items()
@@ -213,7 +213,7 @@ def test_an_unreadable_record_is_told_once_and_stays(site: Managed) -> None:
     ],
 )
 def test_a_time_from_the_future_counts_as_now(site: Managed, ahead_s: float, *, is_reported: bool) -> None:
-    """Hosts' clocks differ: nobody is logged out, no time is told that is still to come, and operators learn of it."""
+    """Hosts' clocks differ: nobody is logged out, no future time is reported, and operators learn of it."""
     cookie = site.begin()
     ((key, record),) = site.records().items()
     then = site.clock.now + ahead_s

@@ -1,4 +1,4 @@
-"""Whoever planted or copied the old id has nothing of what is stored after ``rotate()``, however the request ends."""
+"""The old id gives an attacker nothing of what is stored after ``rotate()``, however the request ends."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -81,7 +81,7 @@ def is_generic_503(answer: Visit) -> bool:
 
 
 def test_fixation_what_save_stored_after_a_rotation_is_not_under_the_old_id(visitor: Visitor, thief: Visitor) -> None:
-    """While the application sends a mail, the old id is dead already; then the browser gets the new one."""
+    """While the application sends a mail, the old id leads nowhere already; then the browser gets the new one."""
     seen: list[Any] = []
 
     def view(session: Session) -> None:
@@ -140,7 +140,7 @@ def test_fixation_an_application_that_raises_after_save_logs_out(
 
 
 def test_fixation_an_application_that_exits_after_save_logs_out(visitor: Visitor, store: Store) -> None:
-    """A worker that is told to stop answers nothing."""
+    """A worker that has to stop answers nothing."""
 
     def view(session: Session) -> None:
         log_in(session)
@@ -376,7 +376,7 @@ BEGINNINGS: dict[str, Callable[[Session], Any]] = {
 
 
 @pytest.mark.parametrize("beginning", BEGINNINGS)
-def test_a_session_that_nobody_was_told_of_is_deleted(visitor: Visitor, store: Store, beginning: str) -> None:
+def test_a_session_whose_cookie_was_never_sent_is_deleted(visitor: Visitor, store: Store, beginning: str) -> None:
     """What ``save()`` created before the application raised leaves no record."""
     visitor.visit(lambda session: session.destroy())
 
@@ -392,7 +392,7 @@ def test_a_session_that_nobody_was_told_of_is_deleted(visitor: Visitor, store: S
 
 @pytest.mark.parametrize("beginning", BEGINNINGS)
 def test_a_session_that_was_saved_goes_out_with_an_error_page(visitor: Visitor, beginning: str) -> None:
-    """What ``save()`` created stands."""
+    """What ``save()`` created is kept."""
     if beginning == "created":
         visitor.visit(lambda session: session.destroy())
 
@@ -433,7 +433,7 @@ def test_a_session_that_was_destroyed_again_is_not_sent(visitor: Visitor, store:
 
 
 def test_what_save_stored_and_somebody_revoked_is_not_sent(visitor: Visitor) -> None:
-    """The touch at the headers finds the record gone: no cookie for what is dead, and none after a later failure."""
+    """The touch at the headers finds the record gone: no cookie for what is gone, and none after a later failure."""
     answer = visitor.visit(lambda session: (log_in(session), visitor.spy.delete_all()))
 
     assert answer.cookies == []

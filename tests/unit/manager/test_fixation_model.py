@@ -199,7 +199,7 @@ class RotatingRequests(RuleBasedStateMachine):
     # --- the second client -------------------------------------------------------------------------------------------
 
     def thief(self, crime: str) -> None:
-        """Whoever has the old id uses it, and may get another one for it."""
+        """An attacker who has the old id uses it, and may get another one for it."""
         session = self.manager.open(self.loot[-1])
         assert not self.has_loot(dict(session))
         if crime == "rotate":
@@ -240,12 +240,12 @@ class RotatingOnSQLiteStore(RotatingRequests):
 
 
 class TestRotatingRequestsOnMemoryStore(RotatingOnMemoryStore.TestCase):
-    """Whoever holds the old id has nothing of what comes after ``rotate()``, in the memory store."""
+    """An attacker with the old id gets nothing of what comes after ``rotate()``, in the memory store."""
 
     settings = thorough
 
 
 class TestRotatingRequestsOnSQLiteStore(RotatingOnSQLiteStore.TestCase):
-    """Whoever holds the old id has nothing of what comes after ``rotate()``, in the SQLite store."""
+    """An attacker with the old id gets nothing of what comes after ``rotate()``, in the SQLite store."""
 
     settings = thorough

@@ -44,7 +44,7 @@ def guarded(store: Any) -> tuple[GuardedStore, list[Event]]:
 
 @pytest.mark.parametrize("operation", CALLS)
 def test_a_foreign_error_becomes_ours(operation: str) -> None:
-    """The kind of the error is told, its text is not: it is its driver's, and may hold a password."""
+    """We report the error's kind, not its text: that is its driver's, and may hold a password."""
     cause = ConnectionError("password=hunter2")
     store, events = guarded(BrokenStore(cause))
 
@@ -60,7 +60,7 @@ def test_a_foreign_error_becomes_ours(operation: str) -> None:
 
 @pytest.mark.parametrize("operation", CALLS)
 def test_our_own_error_passes_as_it_is(operation: str) -> None:
-    """What a store of ours says was written for operators: it is raised as it is, and told."""
+    """Our stores write their messages for operators: we raise and report them as they are."""
     error = StoreUnavailable("the disk is full; make room")
     store, events = guarded(BrokenStore(error))
 
@@ -74,7 +74,7 @@ def test_our_own_error_passes_as_it_is(operation: str) -> None:
 
 
 def test_what_is_no_error_of_a_store_is_not_caught() -> None:
-    """A worker that is told to stop stops."""
+    """A worker that has to stop stops."""
     store, events = guarded(BrokenStore(KeyboardInterrupt()))  # type: ignore[arg-type]
 
     with pytest.raises(KeyboardInterrupt):

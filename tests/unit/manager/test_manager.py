@@ -189,7 +189,7 @@ def test_a_store_reports_to_the_same_listener() -> None:
     assert [event.name for event in events] == ["created", "expired", "rejected"]
 
 
-# --- what the response is told ---------------------------------------------------------------------------------------
+# --- what the response carries ---------------------------------------------------------------------------------------
 
 
 def test_an_unused_session_means_nothing(site: Managed) -> None:
@@ -211,7 +211,7 @@ def test_a_used_session_varies(site: Managed) -> None:
     assert headers == [("X", "1")]
 
 
-def test_a_cookie_is_told_once_and_kept_from_caches(site: Managed) -> None:
+def test_a_cookie_is_sent_once_and_kept_from_caches(site: Managed) -> None:
     """The application's other cookies stay, and nothing but what is needed is added."""
     session = site.open()
     session["a"] = 1
@@ -352,8 +352,8 @@ def test_a_failed_commit_is_remembered(site: Managed) -> None:
 # --- save, and what comes after it -----------------------------------------------------------------------------------
 
 
-def test_what_was_saved_is_told_at_the_head(site: Managed) -> None:
-    """The record is there at once, the cookie leaves with the head, once the record has proved to be alive still."""
+def test_what_was_saved_gets_its_cookie_with_the_headers(site: Managed) -> None:
+    """The record is there at once, its cookie goes with the headers, once the record has proved to be still alive."""
     session = site.open()
     session["a"] = 1
 
@@ -367,7 +367,7 @@ def test_what_was_saved_is_told_at_the_head(site: Managed) -> None:
 
 
 def test_saving_a_rotated_session_rotates_it(site: Managed) -> None:
-    """Data is stored under the coming id at once, and the old one is dead before the cookie leaves."""
+    """Data is stored under the coming id at once, and the old one leads nowhere before the cookie is sent."""
     cookie = site.begin(a=1)
     session = site.open(cookie)
     session.rotate()
@@ -380,8 +380,8 @@ def test_saving_a_rotated_session_rotates_it(site: Managed) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 500, None])
-def test_a_saved_end_is_told_whatever_follows(site: Managed, status: int | None) -> None:
-    """The record is deleted at once, and the cookie erased at the head even of an error page."""
+def test_a_saved_end_erases_the_cookie_whatever_follows(site: Managed, status: int | None) -> None:
+    """The record is deleted at once, and the cookie erased with the headers even of an error page."""
     cookie = site.begin(a=1)
     session = site.open(cookie)
     session.destroy()
@@ -390,8 +390,8 @@ def test_a_saved_end_is_told_whatever_follows(site: Managed, status: int | None)
     assert "Max-Age=0" in str(site.commit(session, status=status).set_cookie)
 
 
-def test_a_change_that_could_not_be_saved_is_owed_nothing(site: Managed) -> None:
-    """``save()`` of a session that died meanwhile leaves nothing to be told."""
+def test_a_change_that_could_not_be_saved_leaves_no_cookie(site: Managed) -> None:
+    """``save()`` of a session that died meanwhile leaves no cookie to send."""
     session = site.open(site.begin(a=1))
     session["b"] = 2
     site.spy.delete_all()
@@ -430,10 +430,10 @@ def test_a_failed_request_changes_nothing(site: Managed, status: int | None, dat
         pytest.param(lambda session: session.rotate(), [], id="a rotation is not"),
     ],
 )
-def test_without_a_head_only_what_needs_no_cookie_is_done(
+def test_without_headers_only_what_needs_no_cookie_is_done(
     site: Managed, do: Callable[[Session], Any], calls: list[str]
 ) -> None:
-    """A browser that hung up cannot be told of another id."""
+    """A browser that hung up never learns of another id."""
     session = site.open(site.begin(a=1))
     do(session)
     site.spy.calls.clear()
@@ -444,8 +444,8 @@ def test_without_a_head_only_what_needs_no_cookie_is_done(
     assert outcome.set_cookie is None
 
 
-def test_without_a_head_nothing_begins(site: Managed) -> None:
-    """A new session that no browser can be told of is not stored."""
+def test_without_headers_nothing_begins(site: Managed) -> None:
+    """A new session that no browser can learn of is not stored."""
     session = site.open()
     session["a"] = 1
 
@@ -463,8 +463,8 @@ def test_without_a_head_nothing_begins(site: Managed) -> None:
         pytest.param([("Cache-Control", "no-store")], True, id="not stored"),
     ],
 )
-@pytest.mark.parametrize("is_final", [False, True], ids=["head left", "over"])
-def test_a_first_use_after_the_head_needs_one_that_no_cache_shares(
+@pytest.mark.parametrize("is_final", [False, True], ids=["headers sent", "over"])
+def test_a_first_use_after_the_headers_needs_ones_that_no_cache_shares(
     site: Managed, headers: list[tuple[str, str]], *, is_allowed: bool, is_final: bool
 ) -> None:
     """Else a cache could hand the page to somebody else."""
@@ -482,7 +482,7 @@ def test_a_first_use_after_the_head_needs_one_that_no_cache_shares(
 
 
 def test_an_adapter_that_only_applies_the_outcome_gets_the_check(site: Managed) -> None:
-    """Nothing else is to be done at the head: the headers as they were returned decide, whatever is added later."""
+    """Nothing else is to be done at the headers: the headers as they were returned decide, whatever is added later."""
     session = site.open(site.begin(a=1))
 
     headers = site.manager.commit(session, status=200).apply([("X", "1")])
@@ -525,7 +525,7 @@ def test_the_last_commit_ends_it_even_if_it_fails(site: Managed) -> None:
 
 
 def test_a_commit_that_failed_can_be_done_again(site: Managed) -> None:
-    """At the head an error may still be answered for: the session stays open for that answer."""
+    """With the headers, an error may still get its own answer: the session stays open for that answer."""
     cookie = site.begin(list=[])
     session = site.open(cookie)
     session["list"].append(object())

@@ -83,7 +83,7 @@ def test_a_touch_that_failed_is_not_tried_again_in_the_request(visitor: Visitor,
 
 
 def test_a_cookie_signed_with_an_older_secret_waits_for_a_store_that_writes(store: Store, clock: FakeClock) -> None:
-    """It is sent again only after a touch, so that no cookie is issued for what is dead."""
+    """It is sent again only after a touch, so no cookie is issued for a session that is gone."""
     old = visitor_of(store, clock=clock, secret=OTHER_SECRET)
     old.visit(lambda session: session.set("user", "ada"))
     visitor = visitor_of(store, clock=clock, secret=[SECRET, OTHER_SECRET])
@@ -143,7 +143,7 @@ def test_the_idle_limit_fails_closed(visitor: Visitor, clock: FakeClock) -> None
 
 
 def test_a_saved_login_goes_out_though_its_touch_fails(visitor: Visitor) -> None:
-    """What ``save()`` committed stands, and the browser needs its cookie."""
+    """What ``save()`` committed is final, and the browser needs its cookie."""
 
     def view(session: Session) -> None:
         session.rotate()

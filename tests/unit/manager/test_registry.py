@@ -147,7 +147,7 @@ def test_sec_90_no_values_in_a_repr(middleware: SessionMiddleware, handle: Sessi
 def test_sec_92_revoke_ends_one_session(
     middleware: SessionMiddleware, handle: SessionRegistry, events: list[Event], clock: FakeClock
 ) -> None:
-    """The session with this id is dead on its next request; all others live; a second time there is nothing to end."""
+    """The session with this id is gone on its next request; all others live; a second time there is nothing to end."""
     ada, bob = browser(middleware, "/ada"), browser(middleware, "/bob")
     id = ada.get("/id").body.decode()  # noqa: A001  as in Session.id
     events.clear()
@@ -189,7 +189,7 @@ def test_sec_92_revoke_where_ends_what_is_meant(
     predicate: Callable[[SessionSummary], Any],
     left: list[str],
 ) -> None:
-    """The sessions for which the predicate is true of their summary are dead, and no other one."""
+    """The sessions for which the predicate is true of their summary are gone, and no other one."""
     ada = browser(middleware, "/ada")
     clock.advance(timedelta(minutes=2))
     bob = browser(middleware, "/bob")
@@ -222,7 +222,7 @@ def test_a_predicate_that_raises_ends_nothing_more(middleware: SessionMiddleware
 def test_sec_92_revoke_all_ends_every_session(
     middleware: SessionMiddleware, handle: SessionRegistry, events: list[Event], clock: FakeClock
 ) -> None:
-    """All sessions are dead on their next request; one event tells how many there were."""
+    """All sessions are gone on their next request; one event gives their number."""
     browsers = [browser(middleware, "/ada"), browser(middleware, "/bob")]
     events.clear()
 
@@ -294,7 +294,7 @@ def test_sessions_begun_during_revoke_where_do_not_keep_it_busy(
 
 
 def test_sec_92_revoking_is_effective_in_every_process(tmp_path: Path) -> None:
-    """What one process revokes is dead in another one on the next request."""
+    """What one process revokes is gone in another one on the next request."""
     code = """if True:
         import sys
         from support.client import SECRET
@@ -369,7 +369,7 @@ def test_revoke_needs_no_ability() -> None:
     assert ada.get("/who").body == b"None"
 
 
-def test_sec_88_an_engine_that_does_not_answer_is_told(tmp_path: Path) -> None:
+def test_sec_88_a_database_that_does_not_answer_is_reported(tmp_path: Path) -> None:
     """A revocation that could not be done is an error, never a number."""
     path = tmp_path / "sessions.sqlite3"
     store = SQLiteStore(path)

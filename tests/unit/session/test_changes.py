@@ -76,7 +76,7 @@ def test_reading_everything_changes_nothing(data: dict[str, Any]) -> None:
     ],
 )
 def test_every_change_is_noticed_and_nothing_else(change: Callable[[Changes], Any], is_dirty: bool) -> None:
-    """Changes inside of values count as much as those that were told, and reading never."""
+    """Changes inside of values count as much as those made by verbs, and reading never."""
     changes = loaded(n=1, l=[1], d={"e": {"x": 1}}, s={1}, t=([1],))
 
     change(changes)
@@ -165,7 +165,7 @@ def test_a_change_that_is_refused_changes_nothing(change: Callable[[Changes], An
 
 
 def test_a_nested_change_that_cannot_be_stored_is_refused_at_the_commit() -> None:
-    """Nobody could have told earlier; the text names the path."""
+    """Nobody could have noticed earlier; the text names the path."""
     changes = loaded(l=[1])
     changes.read("l").append({"a": object()})
 
@@ -284,14 +284,14 @@ def nested_append(changes: Changes) -> None:
             {"l": [9]},
             {"l": [1, 2, 3]},
             ("l",),
-            id="a nested change and an append: mine wins, and it is told",
+            id="a nested change and an append: mine wins, and it is reported",
         ),
         pytest.param(
             [lambda c: c.append("l", 3), lambda c: c.read("l").remove(1)],
             {"l": [9]},
             {"l": [3]},
             ("l",),
-            id="an append and a nested change: mine wins, and it is told",
+            id="an append and a nested change: mine wins, and it is reported",
         ),
         pytest.param(
             [lambda c: c.read("d").update(y=2)], {"d": {"x": 9}}, {"d": {"x": 9, "y": 2}}, (), id="two keys of a dict"
@@ -425,7 +425,7 @@ def test_a_function_never_meets_a_value_that_nobody_stored() -> None:
 
 
 def test_a_function_that_is_not_pure_is_a_plain_change() -> None:
-    """What it makes is different each time, so its first outcome counts, and a conflict is told."""
+    """What it makes is different each time, so its first outcome counts, and a conflict is reported."""
     ticks = iter(range(100))
     changes = loaded(l=[])
     changes.apply("l", lambda value: [next(ticks)])

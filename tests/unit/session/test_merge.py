@@ -1,4 +1,4 @@
-"""Three-way merge: my changes on top of theirs, and nothing of either side lost without being told."""
+"""Three-way merge: my changes on top of theirs, and nothing of either side lost unreported."""
 
 import copy
 import json
@@ -69,7 +69,9 @@ def test_when_both_did_the_same_that_is_the_outcome(base: dict[str, Any], both: 
 
 
 @given(base=small_data, mine=small_data, theirs=small_data)
-def test_whoever_changed_a_key_alone_wins(base: dict[str, Any], mine: dict[str, Any], theirs: dict[str, Any]) -> None:
+def test_the_one_side_that_changed_a_key_wins(
+    base: dict[str, Any], mine: dict[str, Any], theirs: dict[str, Any]
+) -> None:
     """A key that only one side changed is as that side left it, whatever happened to the others."""
     merged = merge(base, mine, theirs)
 
@@ -135,8 +137,8 @@ def test_no_side_is_changed_nor_shares_its_dicts_with_the_outcome(
 
 
 @given(value=values, other=values)
-def test_same_tells_apart_what_is_stored_apart(value: Any, other: Any) -> None:
-    """Two values are the same if the store could not tell them from each other."""
+def test_is_same_separates_what_is_stored_apart(value: Any, other: Any) -> None:
+    """Two values are the same if the store could not distinguish them."""
     assert is_same(value, copy.deepcopy(value))
     assert is_same(value, other) == (unordered(value) == unordered(other))
 
@@ -285,7 +287,7 @@ def test_another_order_of_entries_is_a_change(
 def test_clear_removes_what_was_committed_before(
     base: dict[str, Any], mine: dict[str, Any], theirs: dict[str, Any], overwritten: tuple[str, ...]
 ) -> None:
-    """After ``clear()`` the outcome is mine alone; changes of others that are lost by it are told."""
+    """After ``clear()`` the outcome is mine alone; changes of others that are lost by it are reported."""
     merged = merge(base, mine, theirs, is_cleared=True)
 
     assert merged.data == mine

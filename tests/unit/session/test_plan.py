@@ -74,7 +74,7 @@ def nothing_is_created_until_something_is_stored(facts: Facts, plan: Plan) -> bo
     return plan.action is not StoreAction.CREATE
 
 
-def a_new_id_is_made_only_where_it_can_be_told(facts: Facts, plan: Plan) -> bool | None:
+def a_new_id_is_made_only_where_it_can_be_sent(facts: Facts, plan: Plan) -> bool | None:
     return plan.cookie_action is CookieAction.SEND and can_begin(facts) if plan.action in BEGINNINGS else None
 
 
@@ -84,7 +84,7 @@ def a_failed_request_changes_no_data_and_gets_no_new_id(facts: Facts, plan: Plan
     return None
 
 
-def a_rotation_is_done_where_it_can_be_told(facts: Facts, plan: Plan) -> bool | None:
+def a_rotation_is_done_where_it_can_be_sent(facts: Facts, plan: Plan) -> bool | None:
     if facts.exists and not facts.is_destroyed:
         return (plan.action is StoreAction.ROTATE) == (facts.is_rotation_due and can_begin(facts))
     return plan.action is not StoreAction.ROTATE
@@ -114,7 +114,7 @@ def reading_moves_the_idle_limit_when_it_is_due(facts: Facts, plan: Plan) -> boo
     return plan.action is not StoreAction.TOUCH
 
 
-def nothing_is_told_after_the_head(facts: Facts, plan: Plan) -> bool | None:
+def nothing_is_sent_after_the_headers(facts: Facts, plan: Plan) -> bool | None:
     return None if facts.can_set_cookie else plan.cookie_action is CookieAction.NOTHING
 
 
@@ -126,8 +126,8 @@ def a_cookie_is_sent_only_for_what_the_store_just_confirmed(facts: Facts, plan: 
 
 def a_cookie_is_erased_only_after_logout(facts: Facts, plan: Plan) -> bool | None:
     if plan.cookie_action is CookieAction.ERASE:
-        is_owed = facts.pending_cookie is CookieAction.ERASE and not facts.exists
-        return plan.action is StoreAction.DELETE or (plan.action is StoreAction.NOTHING and is_owed)
+        is_pending = facts.pending_cookie is CookieAction.ERASE and not facts.exists
+        return plan.action is StoreAction.DELETE or (plan.action is StoreAction.NOTHING and is_pending)
     return plan.action is not StoreAction.DELETE or not facts.can_set_cookie
 
 
@@ -137,7 +137,7 @@ def a_rolling_cookie_follows_what_is_written(facts: Facts, plan: Plan) -> bool |
     return None
 
 
-def what_save_left_to_tell_is_told(facts: Facts, plan: Plan) -> bool | None:
+def what_save_left_to_send_is_sent(facts: Facts, plan: Plan) -> bool | None:
     if facts.pending_cookie is CookieAction.SEND and facts.can_set_cookie and facts.exists and not facts.is_destroyed:
         return plan.cookie_action is CookieAction.SEND
     if facts.can_set_cookie and not facts.exists and not facts.is_destroyed:
@@ -159,18 +159,18 @@ RULES = [
     logout_is_always_done,
     a_session_begun_after_logout_replaces_the_old_one,
     nothing_is_created_until_something_is_stored,
-    a_new_id_is_made_only_where_it_can_be_told,
+    a_new_id_is_made_only_where_it_can_be_sent,
     a_failed_request_changes_no_data_and_gets_no_new_id,
-    a_rotation_is_done_where_it_can_be_told,
+    a_rotation_is_done_where_it_can_be_sent,
     what_only_a_new_id_may_have_is_withdrawn_without_one,
     nothing_is_stored_under_an_id_that_is_to_change,
     changed_data_is_stored,
     reading_moves_the_idle_limit_when_it_is_due,
-    nothing_is_told_after_the_head,
+    nothing_is_sent_after_the_headers,
     a_cookie_is_sent_only_for_what_the_store_just_confirmed,
     a_cookie_is_erased_only_after_logout,
     a_rolling_cookie_follows_what_is_written,
-    what_save_left_to_tell_is_told,
+    what_save_left_to_send_is_sent,
     where_nothing_is_due_nothing_is_done,
 ]
 
@@ -256,10 +256,10 @@ LATE = {"exists": True, "is_refresh_due": True}
             {"is_destroyed": True, "has_content": True}, "delete", "nothing", id="logout, then written, too late"
         ),
         pytest.param(
-            {**OLD, "pending_cookie": CookieAction.SEND}, "touch", "send", id="created by save(), now the head"
+            {**OLD, "pending_cookie": CookieAction.SEND}, "touch", "send", id="created by save(), now the headers"
         ),
         pytest.param(
-            {**NEW, "pending_cookie": CookieAction.ERASE}, "nothing", "erase", id="destroyed and saved, now the head"
+            {**NEW, "pending_cookie": CookieAction.ERASE}, "nothing", "erase", id="destroyed and saved, now the headers"
         ),
         pytest.param(
             {**NEW, "pending_cookie": CookieAction.ERASE, "has_content": True},

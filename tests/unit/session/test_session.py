@@ -137,7 +137,7 @@ def test_changing_makes_it_dirty_and_is_stored(
     ],
 )
 def test_what_is_not_there_is_a_key_error(session: Session, read: Callable[[Session], Any]) -> None:
-    """As with a dict; also after the head left, when a change would be refused."""
+    """As with a dict; also after the headers were sent, when a change would be refused."""
     with pytest.raises(KeyError):
         read(session)
 
@@ -524,7 +524,7 @@ LATE = [
 
 
 @pytest.mark.parametrize("change", LATE)
-def test_an_existing_session_can_be_changed_after_the_head(
+def test_an_existing_session_can_be_changed_after_the_headers(
     site: Managed, session: Session, change: Callable[[Session], Any]
 ) -> None:
     """While the body is sent every change of data is taken and stored."""
@@ -566,8 +566,8 @@ def test_nothing_can_be_changed_after_the_end(
         pytest.param(lambda s: s.rotate(), id="rotate"),
     ],
 )
-def test_a_session_cannot_begin_after_the_head(site: Managed, change: Callable[[Session], Any]) -> None:
-    """No browser could be told of it."""
+def test_a_session_cannot_begin_after_the_headers(site: Managed, change: Callable[[Session], Any]) -> None:
+    """No browser could learn of it."""
     session = site.open()
     len(session)
     site.send_head(session)
@@ -598,7 +598,7 @@ def test_a_destroy_that_comes_too_late_changes_nothing(site: Managed) -> None:
     assert session["a"] == 1
 
 
-def test_destroy_after_the_head_still_ends_it(site: Managed, session: Session) -> None:
+def test_destroy_after_the_headers_still_ends_it(site: Managed, session: Session) -> None:
     """The browser keeps its cookie, which leads nowhere from now on."""
     len(session)
     site.send_head(session)
@@ -632,7 +632,7 @@ def test_repr_shows_state_only(session: Session, do: Callable[[Session], Any], s
 
 
 def test_a_new_session_has_no_times(site: Managed) -> None:
-    """Until something is stored there is no record to tell of."""
+    """Until something is stored there is no record to report on."""
     session = site.open()
     known = (session.created_at, session.seen_at, session.authenticated_at, session.expires_at, session.expires_in)
 
@@ -641,7 +641,7 @@ def test_a_new_session_has_no_times(site: Managed) -> None:
     assert session.is_loaded
 
 
-def test_a_stored_session_tells_its_times(site: Managed) -> None:
+def test_a_stored_session_shows_its_times(site: Managed) -> None:
     """In Unix seconds; the time that is left is counted from now."""
     began = site.clock.now
     session = site.open(site.begin())

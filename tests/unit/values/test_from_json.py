@@ -1,4 +1,4 @@
-"""Whatever lies in the store: it reads as a session that can be stored, or as none of ours."""
+"""Anything in the store reads as a session that can be stored, or as none of ours."""
 
 import sys
 from typing import Any
@@ -129,7 +129,7 @@ def test_sec_70_what_was_never_written_is_not_ours(payload: bytes) -> None:
 
 
 def test_sec_70_a_type_whose_package_is_missing_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a time zone that this machine does not know: whoever plants it raises nothing."""
+    """As a time zone that this machine does not know: planting it raises nothing."""
     payload = CODEC.encode({"html": Markup("<b>")})
     monkeypatch.setitem(sys.modules, "markupsafe", None)
 

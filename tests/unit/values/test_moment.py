@@ -34,7 +34,7 @@ def test_a_moment_comes_back_as_it_was(moment: datetime | time) -> None:
 @pytest.mark.parametrize("fold", [0, 1])
 @pytest.mark.parametrize("zone", [None, UTC, CET, BERLIN, ZoneInfo.no_cache("Europe/Berlin")])
 def test_a_time_that_happens_twice_stays_the_one_it_was(zone: tzinfo | None, fold: int) -> None:
-    """Equality does not look at ``fold``; whoever puts the time into its zone is an hour off without it."""
+    """Equality does not look at ``fold``; without it, a time put into its zone is an hour off."""
     read = stored(HALF_PAST_TWO.replace(tzinfo=zone, fold=fold))
 
     assert read.fold == fold

@@ -65,7 +65,7 @@ def test_wide_data_is_refused_beyond_the_depth(levels: int) -> None:
 
 
 def test_deep_data_takes_no_more_memory_than_wide_data() -> None:
-    """Whoever plants it, or sends what an application stores: neither way takes more than some times its size."""
+    """Planted, or sent to an application that stores it: neither way takes more than some times its size."""
     deep: Any = [1] * 30_000
     for _ in range(500):
         deep = [deep]

@@ -383,7 +383,7 @@ def test_a_session_key_of_another_class_is_refused() -> None:
 
 
 def test_keys_that_are_stored_as_one_are_refused() -> None:
-    """Whoever made two keys of one text has two values, of which one would be lost."""
+    """Two keys of one text have two values, of which one would be lost."""
 
     class Own(str, enum.Enum):  # noqa: UP042  with a comparison of its own
         RED = "red"

@@ -153,7 +153,7 @@ def test_a_wrong_option_fails_at_start_up(options: dict[str, Any], text: str) ->
         pytest.param("app.session", "app.session", id="dotted"),
     ],
 )
-def test_the_session_stands_in_environ(environ_key: str, namespaced_key: str) -> None:
+def test_the_session_is_in_environ(environ_key: str, namespaced_key: str) -> None:
     """Under the key that was asked for and under the house's own, and ``get_session`` finds it."""
     seen: list[Any] = []
 
@@ -207,7 +207,7 @@ def test_what_two_middlewares_share_is_refused(inner: dict[str, Any], outer: dic
 
 @pytest.mark.parametrize("environ_key", ["b", "cookie_names"])
 def test_two_middlewares_nest(clock: FakeClock, environ_key: str) -> None:
-    """Each has its own session, store and cookie; the unused one costs nothing and is not told of."""
+    """Each has its own session, store and cookie; the unused one costs nothing and reports nothing."""
     stored: list[str] = []
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -342,7 +342,7 @@ def test_unused_headers_are_not_even_read(visitor: Visitor) -> None:
     assert visitor.send(app).headers == [("X", "1")]
 
 
-# --- when the head leaves --------------------------------------------------------------------------------------------
+# --- when the headers go out ------------------------------------------------------------------------------------------
 
 
 def generator_function(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
@@ -428,7 +428,7 @@ KINDS = [
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("server", ["", "granian/2.7", "Granian/2.7"])
-def test_the_head_is_held_back_until_the_session_is_done(
+def test_the_headers_are_held_back_until_the_session_is_done(
     returning: Visitor, clock: FakeClock, kind: Any, server: str
 ) -> None:
     """Each kind of body arrives whole, in order, with one commit and one cookie; also where the server is hasty."""
@@ -757,7 +757,7 @@ def test_headers_of_the_application_are_never_changed(visitor: Visitor) -> None:
 # --- starting again --------------------------------------------------------------------------------------------------
 
 
-def test_a_restart_before_the_head_is_the_first_the_server_hears_of(returning: Visitor) -> None:
+def test_a_restart_before_the_headers_is_the_first_start_of_the_server(returning: Visitor) -> None:
     """Nothing left yet, so there is nothing to replace: the server gets one head, without ``exc_info``."""
     heads: list[Any] = []
 
@@ -773,7 +773,7 @@ def test_a_restart_before_the_head_is_the_first_the_server_hears_of(returning: V
 
 
 def test_a_restart_to_a_5xx_drops_what_was_changed(returning: Visitor) -> None:
-    """What counts is the head that leaves."""
+    """What counts is the headers that are sent."""
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         start_response("200 OK", TEXT)
@@ -788,7 +788,7 @@ def test_a_restart_to_a_5xx_drops_what_was_changed(returning: Visitor) -> None:
 
 
 def test_a_restart_after_the_commit_carries_what_was_committed(returning: Visitor) -> None:
-    """The id that was rotated away is dead, so the new one is told with whatever head leaves."""
+    """The id that was rotated away leads nowhere, so the new one is sent with any headers."""
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
         start_response("200 OK", TEXT)
@@ -805,8 +805,8 @@ def test_a_restart_after_the_commit_carries_what_was_committed(returning: Visito
     assert returning.read()["a"] == 1
 
 
-def test_a_first_use_before_a_restart_varies_the_new_head(returning: Visitor) -> None:
-    """The first head allowed the use; the second one, which leaves, has to say that the page depends on it."""
+def test_a_first_use_before_a_restart_varies_the_new_headers(returning: Visitor) -> None:
+    """The first headers allowed the use; the second ones, which are sent, have to say that the page depends on it."""
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
         start_response("200 OK", [("Vary", "Cookie")])
@@ -821,7 +821,7 @@ def test_a_first_use_before_a_restart_varies_the_new_head(returning: Visitor) ->
     assert visit.is_used
 
 
-def test_a_restart_after_the_head_left_is_the_servers_to_refuse(returning: Visitor) -> None:
+def test_a_restart_after_the_headers_is_the_servers_to_refuse(returning: Visitor) -> None:
     """The server raises what the application caught, and that ends the response."""
     caught = ZeroDivisionError("mine")
 
@@ -834,10 +834,10 @@ def test_a_restart_after_the_head_left_is_the_servers_to_refuse(returning: Visit
     with pytest.raises(ZeroDivisionError, match="mine"):
         returning.send(app)
 
-    assert returning.read()["b"] == 2, "what was committed before the head stays"
+    assert returning.read()["b"] == 2, "what was committed before the headers stays"
 
 
-def test_a_head_that_the_server_refuses_can_be_replaced(returning: Visitor) -> None:
+def test_headers_that_the_server_refuses_can_be_replaced(returning: Visitor) -> None:
     """The server's own error reaches the application in ``write()``, and the next head is its first."""
     heads: list[Any] = []
 
@@ -861,7 +861,7 @@ def test_a_head_that_the_server_refuses_can_be_replaced(returning: Visitor) -> N
 
 
 def test_a_second_start_without_exc_info_is_refused(visitor: Visitor) -> None:
-    """PEP 3333 makes it an error, and the first head stands."""
+    """PEP 3333 makes it an error, and the first headers stay."""
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         start_response("200 OK", [])
@@ -899,7 +899,7 @@ def test_the_body_is_closed_exactly_once(returning: Visitor, steps: list[Any]) -
 
 
 @pytest.mark.parametrize("kind", [list, iter], ids=["passed on", "iterated over"])
-def test_a_head_that_fails_closes_the_body(returning: Visitor, kind: Any) -> None:
+def test_headers_that_fail_close_the_body(returning: Visitor, kind: Any) -> None:
     """The server gets no body to close, so the middleware does it."""
     bodies: list[Any] = []
 
@@ -990,7 +990,7 @@ def test_hanging_up_in_the_middle(returning: Visitor) -> None:
     ],
 )
 def test_late_changes(returning: Visitor, steps: list[Any], close: Any, *, stored: bool) -> None:
-    """What is set after the head is stored at the end, unless the body raises; the error is the application's own."""
+    """A late change is stored at the end, unless the body raises; the error is the application's own."""
     app = body_app(*steps, close=close)
     if isinstance(close, Exception):
         app = body_app(*steps, add, close=close)
@@ -1044,7 +1044,7 @@ def test_late_changes_of_an_error_page_are_dropped(returning: Visitor, status: s
 
 
 def test_late_changes_that_cannot_be_stored_break_the_response_off(returning: Visitor) -> None:
-    """The head has left, so there is nothing else to tell the browser; nothing is stored, the error is logged above."""
+    """The headers were sent, so the browser learns nothing else; nothing is stored, the error is logged above."""
     app = body_app(len, nest)
 
     with pytest.raises(EncodeError):
@@ -1054,7 +1054,7 @@ def test_late_changes_that_cannot_be_stored_break_the_response_off(returning: Vi
     assert returning.read() == {"a": 1, "list": []}
 
 
-def test_what_is_stored_at_the_end_is_there_before_the_end_is_told(returning: Visitor) -> None:
+def test_what_is_stored_at_the_end_is_there_before_the_response_ends(returning: Visitor) -> None:
     """A browser that has the whole stream and asks again finds what the stream stored."""
     response = returning.start(environ={"visitor.app": body_app(len, add)})
 
@@ -1200,7 +1200,7 @@ def test_any_other_answer_passes_with_nothing_committed(returning: Visitor) -> N
 )
 @pytest.mark.parametrize("kind", ["list", "iterable"])
 def test_a_commit_that_fails_is_a_503(returning: Visitor, first: Do, method: str, kind: str) -> None:
-    """Nothing is told that was not stored, neither a cookie nor a logout."""
+    """Nothing is sent that was not stored, neither a cookie nor a logout."""
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
         first(environ["session"])
@@ -1248,7 +1248,7 @@ def test_a_store_error_of_the_application_is_a_503(visitor: Visitor) -> None:
     assert is_503(visitor.send(app))
 
 
-@pytest.mark.parametrize("is_early", [True, False], ids=["save()", "at the head"])
+@pytest.mark.parametrize("is_early", [True, False], ids=["save()", "at the headers"])
 def test_a_conflict_without_end_is_a_503(returning: Visitor, *, is_early: bool) -> None:
     """For two seconds others were faster: nothing of it is stored, and the browser is asked to try again."""
     make_impatient(returning.app._manager)  # type: ignore[attr-defined]
@@ -1268,7 +1268,7 @@ def test_a_conflict_without_end_is_a_503(returning: Visitor, *, is_early: bool) 
     assert returning.read() == {"a": 1, "list": [], "theirs": visit.calls.count("update") // 2}
 
 
-def test_a_store_that_fails_after_the_head_breaks_the_response_off(returning: Visitor) -> None:
+def test_a_store_that_fails_after_the_headers_breaks_the_response_off(returning: Visitor) -> None:
     """The browser has a 200 already: what is left is not to end the response as if all were well."""
     returning.spy.before = fail_at("update")
     app = body_app(len, add)
@@ -1279,8 +1279,8 @@ def test_a_store_that_fails_after_the_head_breaks_the_response_off(returning: Vi
     assert app.body.closes == 1
 
 
-def test_a_store_that_fails_in_close_is_told_the_server(returning: Visitor) -> None:
-    """It logs what it is told."""
+def test_a_store_that_fails_in_close_raises_to_the_server(returning: Visitor) -> None:
+    """It logs the error."""
     returning.spy.before = fail_at("update")
 
     with pytest.raises(StoreUnavailable):
@@ -1288,7 +1288,7 @@ def test_a_store_that_fails_in_close_is_told_the_server(returning: Visitor) -> N
 
 
 def test_stopping_is_no_failure_to_answer_for(returning: Visitor) -> None:
-    """A worker that is told to stop stops, whatever the store does; a logout is still done."""
+    """A worker that has to stop stops, whatever the store does; a logout is still done."""
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         quietly(environ["session"])
@@ -1307,8 +1307,8 @@ def test_stopping_is_no_failure_to_answer_for(returning: Visitor) -> None:
         pytest.param(lambda session: session["list"].append("x" * 70_000), SessionTooLarge, id="too large"),
     ],
 )
-def test_what_cannot_be_stored_raises_before_the_head(returning: Visitor, spoil: Do, error: type[Exception]) -> None:
-    """The server makes it a 500: no head of ours left, nothing was stored."""
+def test_what_cannot_be_stored_raises_before_the_headers(returning: Visitor, spoil: Do, error: type[Exception]) -> None:
+    """The server makes it a 500: we sent no headers, nothing was stored."""
     response = returning.start(environ={"visitor.app": body_app(b"ok", first=spoil)})
 
     with pytest.raises(error):
@@ -1350,14 +1350,14 @@ def test_what_is_no_body_is_a_type_error(returning: Visitor, body: Any) -> None:
 
 
 def test_a_hasty_server_gets_the_503_too(returning: Visitor) -> None:
-    """A server that wants the head with the call learns of the failure with the call."""
+    """A server that wants the headers with the call learns of the failure with the call."""
     returning.spy.before = fail
 
     assert is_503(returning.send(body_app(len), environ={"SERVER_SOFTWARE": "Granian/2.7"}))
     assert returning.spy.calls == ["load"]
 
 
-def test_a_hasty_server_gets_the_head_with_the_call(returning: Visitor) -> None:
+def test_a_hasty_server_gets_the_headers_with_the_call(returning: Visitor) -> None:
     """Granian reads status and headers when the application returns; the first chunk is not lost for it."""
     response = returning.start(environ={"visitor.app": generator_function, "SERVER_SOFTWARE": "Granian"})
 
