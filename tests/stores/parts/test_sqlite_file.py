@@ -431,6 +431,28 @@ def test_any_file_name_works(name: str, make: Make, path: Path, clock: FakeClock
     assert [file.name for file in path.parent.iterdir()] == [name]
 
 
+def test_two_slashes_before_a_path_are_one(make: Make, path: Path, clock: FakeClock) -> None:
+    """As in f"sqlite:////{path}" with an absolute path: the first directory is no host."""
+    store = make(Path(f"/{path}"))
+    store.create("key", new_record(clock))
+
+    assert keys_in(path) == {"key"}
+
+
+@pytest.mark.parametrize("kind", ["URL", "Engine"])
+def test_a_path_through_the_parent_of_a_link(make: Make, path: Path, clock: FakeClock) -> None:
+    """SQLAlchemy takes ``..`` out of a path before it asks where links lead, and the store makes no other file."""
+    elsewhere = path.parent / "else" / "where"
+    elsewhere.mkdir(parents=True)
+    link = path.parent / "link"
+    link.symlink_to(elsewhere)
+
+    make(link / ".." / path.name).create("key", new_record(clock))
+
+    assert keys_in(path) == {"key"}
+    assert list(elsewhere.parent.iterdir()) == [elsewhere]
+
+
 @pytest.mark.parametrize("kind", ["URL", "Engine"])
 def test_a_name_that_no_file_can_have(make: Make, path: Path) -> None:
     """It is an outage, and no other error."""

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
-__all__ = ["BUSY_PAUSE_S", "WatchedFile", "make_file"]
+__all__ = ["BUSY_PAUSE_S", "WatchedFile", "existing_uri", "make_file"]
 
 BUSY_PAUSE_S: Final = 0.01
 """The pause before we open a file again: SQLite does not always wait for others that open it at the same moment."""
@@ -64,6 +65,13 @@ def make_file(path: Path) -> None:
             _give_name(name, path)
     finally:
         Path(name).unlink()
+
+
+def existing_uri(path: Path) -> str:
+    """Return a URI with which SQLite opens *path* only if it exists: SQLite creates files that everybody can read."""
+    name = quote(os.fsencode(path))
+    # With an empty host: else SQLite takes the first directory of "//tmp/file" for one.
+    return f"file:{'//' if name.startswith('/') else ''}{name}?mode=rw"
 
 
 def _give_name(file: str, name: Path) -> None:

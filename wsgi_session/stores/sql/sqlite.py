@@ -6,13 +6,13 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 import sqlalchemy as sa
 import sqlalchemy.event
 
 from .._parts.permissions import denied
-from .._parts.sqlite_file import BUSY_PAUSE_S, WatchedFile, make_file
+from .._parts.sqlite_file import BUSY_PAUSE_S, WatchedFile, existing_uri, make_file
 
 __all__ = ["denied_file", "is_moved", "make_private", "watched_file", "write_ahead"]
 
@@ -32,8 +32,8 @@ def watched_file(url: sa.URL) -> WatchedFile | None:
         return None
     if uri := _URI.match(name):
         name = os.fsdecode(unquote_to_bytes(os.fsencode(uri[1])))
-    # Absolute now, as in SQLAlchemy: the application may change its directory later.
-    return None if name == ":memory:" else WatchedFile(Path(name).absolute(), is_made=uri is None)
+        return None if name == ":memory:" else WatchedFile(Path(name).absolute(), is_made=False)
+    return None if name == ":memory:" else WatchedFile(_opened_path(name))
 
 
 def is_moved(error: Exception) -> bool:
@@ -46,15 +46,19 @@ def make_private(engine: sa.Engine) -> None:
     name = engine.url.database or ""
     if engine.driver != "pysqlite" or "uri" in engine.url.query or _URI.match(name):
         return
-    path = Path(name).absolute()
-    # mode=rw: SQLite itself would create a file that everybody can read.
-    uri = f"file:{quote(os.fsencode(path))}?mode=rw"
+    path = _opened_path(name)
+    uri = existing_uri(path)
 
     @sqlalchemy.event.listens_for(engine, "do_connect")
     def make(_dialect: sa.Dialect, _record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
         with suppress(OSError):  # SQLite will report what is wrong
             make_file(path)
         arguments[0], options["uri"] = uri, True
+
+
+def _opened_path(name: str) -> Path:
+    """Return the path that SQLAlchemy opens for *name*: absolute now, since the directory may change later."""
+    return Path(os.path.abspath(name))  # noqa: PTH100  unlike Path.absolute(), it takes ".." out as SQLAlchemy does
 
 
 def write_ahead(engine: sa.Engine, timeout: float) -> None:

@@ -7,13 +7,12 @@ from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import quote
 
 from ...errors import ConfigError, StoreUnavailable
 from .._parts.fork import gate
 from .._parts.per_process import PerProcess, inherited
 from .._parts.permissions import denied, is_allowed
-from .._parts.sqlite_file import BUSY_PAUSE_S, WatchedFile
+from .._parts.sqlite_file import BUSY_PAUSE_S, WatchedFile, existing_uri
 
 __all__ = ["DatabaseFile", "Synchronous", "is_busy"]
 
@@ -143,10 +142,10 @@ class DatabaseFile:
         while True:
             self._watched.make()
             self._watched.check(self._leave_removed_file)
-            # mode=rw: SQLite itself would create a file that everybody can read. check_same_thread=False: greenlets and
-            # threads share the pool, but never use a connection at the same time.
+            # check_same_thread=False: greenlets and threads share the pool, but never use a connection at
+            # the same time.
             connection = sqlite3.connect(
-                f"file:{quote(os.fsencode(self.path))}?mode=rw",
+                existing_uri(self.path),
                 uri=True,
                 timeout=max(deadline - time.monotonic(), 0.0),
                 isolation_level=None,
