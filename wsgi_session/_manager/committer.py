@@ -95,8 +95,6 @@ class Committer:
             StoreUnavailable: The store did not answer.
             StoreConflict: Other requests were faster, for two seconds.
         """
-        if action is StoreAction.NOTHING:
-            return True  # most requests only look
         stored = state.stored
         if state.destroyed_key is not None and action in (StoreAction.DELETE, StoreAction.REPLACE):
             self._delete(state, state.destroyed_key)

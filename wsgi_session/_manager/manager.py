@@ -10,7 +10,7 @@ from .._common.clock import clock_of
 from .._common.options import checks_options
 from .._http.cookie import MAX_AGE_S, Cookie
 from .._http.token import TokenSigner
-from .._session.plan import CookieAction, make_plan
+from .._session.plan import NOTHING, CookieAction, make_plan
 from .._session.session import Session, transaction_of
 from .._session.state import SessionState
 from .._session.transaction import Transaction
@@ -159,7 +159,9 @@ class SessionManager:
             finally:
                 if is_final:
                     transaction.headers_sent = transaction.is_closed = True
-        if set_cookie is not None and not is_https:
+        if set_cookie is None:
+            return Outcome(session)
+        if not is_https:
             self._warn_of_http()
         return Outcome(session, set_cookie, self.cookie.wire_name)
 
@@ -193,7 +195,10 @@ class SessionManager:
             can_set_cookie=can_set_cookie,
             is_early=is_early,
         )
-        action, cookie_action = make_plan(facts)
+        plan = make_plan(facts)
+        if plan is NOTHING:
+            return None  # most requests only look
+        action, cookie_action = plan
         try:
             is_alive = self._committer.carry_out(action, state, now=now)
         except StoreUnavailable as failure:

@@ -26,8 +26,7 @@ class Outcome:
     @property
     def is_used(self) -> bool:
         """Whether the response depends on the session."""
-        transaction = transaction_of(self.session)
-        return transaction.state is not None or transaction.failure is not None
+        return transaction_of(self.session).is_used
 
     @property
     def edits(self) -> tuple[HeaderEdit, ...]:
@@ -40,13 +39,14 @@ class Outcome:
         Send what it returns: the session remembers it, since these headers decide whether it may still be used for
         the first time afterwards. Call it again for headers that replace these.
         """
-        if self.is_used:
+        transaction = transaction_of(self.session)
+        if transaction.is_used:
             if self.set_cookie is not None:
                 headers = self._with_cookie(headers, self.set_cookie)
-            for edit in self.edits:
+            for edit in transaction.header_edits:
                 headers = edit(headers)
             headers = add_vary_cookie(headers)
-        transaction_of(self.session).remember_headers(headers)
+        transaction.remember_headers(headers)
         return headers
 
     def _with_cookie(self, headers: Headers, set_cookie: str) -> Headers:

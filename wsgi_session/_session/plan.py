@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
-__all__ = ["CookieAction", "Facts", "Plan", "StoreAction", "make_plan"]
+__all__ = ["NOTHING", "CookieAction", "Facts", "Plan", "StoreAction", "make_plan"]
 
 
 class StoreAction(Enum):
@@ -78,7 +78,7 @@ class Facts(Protocol):
 
 
 # Made once: before Python 3.12, a look at a member of an enum takes as long as a call.
-_NOTHING: Final = Plan(StoreAction.NOTHING, CookieAction.NOTHING)
+NOTHING: Final = Plan(StoreAction.NOTHING, CookieAction.NOTHING)
 _CREATE: Final = Plan(StoreAction.CREATE, CookieAction.SEND)
 _REPLACE: Final = Plan(StoreAction.REPLACE, CookieAction.SEND)
 _WITHDRAW: Final = Plan(StoreAction.WITHDRAW, CookieAction.NOTHING)
@@ -98,7 +98,7 @@ def make_plan(facts: Facts) -> Plan:
     if not facts.exists:
         if can_begin and facts.has_content:
             return _CREATE
-        return Plan(StoreAction.NOTHING, facts.pending_cookie) if facts.can_set_cookie else _NOTHING
+        return Plan(StoreAction.NOTHING, facts.pending_cookie) if facts.can_set_cookie else NOTHING
     if facts.is_rotation_due and can_begin:
         return _ROTATE
     # Last, and only where it matters: it may cost an encoding.
@@ -109,7 +109,7 @@ def make_plan(facts: Facts) -> Plan:
     is_cookie_due = facts.can_set_cookie and (facts.is_stale or facts.pending_cookie is _SEND)
     # A touch also proves that the session is still alive before its cookie is issued again.
     if not (is_written or facts.is_touch_due or is_cookie_due):
-        return _NOTHING
+        return NOTHING
     action = StoreAction.UPDATE if is_written else StoreAction.TOUCH
     return Plan(
         action, _SEND if is_cookie_due or (facts.can_set_cookie and facts.is_refresh_due) else CookieAction.NOTHING

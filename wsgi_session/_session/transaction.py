@@ -41,6 +41,20 @@ class Transaction:
     Hold *lock* to read two of its attributes together, or to change one.
     """
 
+    __slots__ = (
+        "backend",
+        "cookie_header",
+        "failure",
+        "header_edits",
+        "headers",
+        "headers_sent",
+        "is_closed",
+        "is_loading",
+        "lock",
+        "rotation_requested",
+        "state",
+    )
+
     def __init__(self, backend: Backend, cookie_header: str) -> None:
         self.backend = backend
         self.cookie_header = cookie_header
@@ -63,6 +77,11 @@ class Transaction:
         self.rotation_requested = False
         # Whether a look-up runs: an event handler that it calls and that uses the session would wait for it forever.
         self.is_loading = False
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the response depends on the session: it was looked up, or the store did not answer."""
+        return self.state is not None or self.failure is not None
 
     def use(self) -> SessionState:
         """Return the state, found on the first call. Everything that depends on the session passes through here."""
