@@ -263,6 +263,8 @@ class Services(contextlib.ExitStack):
         directory, port = self.tmp(flavour), port or free_port(_CLUSTER_PORT_MAX)
         where = ["--port", port, "--bind", "127.0.0.1", "--dir", directory]
         how = ["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", 0]
+        if "--cluster-enabled" in extra:
+            how += ["--cluster-port", free_port()]  # by default another one than *port*, which may be taken
         ready = asks(port, b"PING\r\n", b"+PONG", b"-NOAUTH")
         return self.start(flavour, [server, *where, *how, *extra], port, directory, ready=ready)
 
@@ -301,7 +303,7 @@ class Services(contextlib.ExitStack):
         client = self.program(f"{flavour}-cli")
         options = ["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", 1000]
         options += extra
-        nodes = [self.redis(flavour, *options, "--cluster-port", free_port()) for _ in range(masters * (1 + replicas))]
+        nodes = [self.redis(flavour, *options) for _ in range(masters * (1 + replicas))]
         addresses = [f"127.0.0.1:{node.port}" for node in nodes]
         create = [client, "--cluster", "create", *addresses, "--cluster-replicas", str(replicas), "--cluster-yes"]
         done = subprocess.run(create, capture_output=True, text=True, timeout=60, check=False)
