@@ -131,7 +131,7 @@ def valkey_client(services: Services, opened: ExitStack, require: Any) -> Place:
 def sentinel(services: Services, opened: ExitStack, require: Any) -> Place:
     """The sentinel names the proxy before the primary, and is behind one itself."""
     primary = behind(opened, services.redis().port)
-    directory, port = services.tmp("sentinel"), free_port(55_000)
+    directory, port = services.tmp("sentinel"), free_port()
     config = directory / "sentinel.conf"
     config.write_text(
         f"port {port}\nbind 127.0.0.1\ndir {directory}\nsentinel monitor sess 127.0.0.1 {primary.port} 1\n"

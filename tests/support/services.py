@@ -18,6 +18,7 @@ With *require* a program that is not installed skips the test, or fails it in co
 import contextlib
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -33,8 +34,9 @@ from typing import Any, Protocol
 START_S = 30.0
 STOP_S = 10.0
 
-# Redis Cluster talks among its nodes on the port plus 10000.
-_CLUSTER_PORT_MAX = 55_000
+# Below the ports that a system gives to connections (Linux: from 32768 on). Redis Cluster talks among its nodes on the
+# port plus 10000 if not told otherwise.
+_PORTS = range(12_000, 22_000)
 
 _INSTALL = {
     "redis-server": "apt-get install redis-server",
@@ -81,13 +83,17 @@ def program(name: str, require: Requires | None = None) -> str:
     raise Unavailable(f"{name} is not installed ({install})")
 
 
-def free_port(top: int = 65_535) -> int:
-    """Return a port of 127.0.0.1 up to *top* that nothing listens on, another one each time."""
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nothing listens on, another one each time.
+
+    The system gives none of these to a connection, which could take the port before the server that it is for.
+    """
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port <= top and port not in _ports:
+        port = random.choice(_PORTS)
+        if port in _ports:
+            continue
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
             _ports.add(port)
             return port
 
@@ -260,11 +266,9 @@ class Services(contextlib.ExitStack):
     def redis(self, flavour: str = "redis", *extra: object, port: int | None = None) -> Server:
         """Start one Redis, or with ``flavour="valkey"`` one Valkey, that keeps nothing on disk; *extra* are options."""
         server = self.program(f"{flavour}-server")
-        directory, port = self.tmp(flavour), port or free_port(_CLUSTER_PORT_MAX)
+        directory, port = self.tmp(flavour), port or free_port()
         where = ["--port", port, "--bind", "127.0.0.1", "--dir", directory]
         how = ["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", 0]
-        if "--cluster-enabled" in extra:
-            how += ["--cluster-port", free_port()]  # by default another one than *port*, which may be taken
         ready = asks(port, b"PING\r\n", b"+PONG", b"-NOAUTH")
         return self.start(flavour, [server, *where, *how, *extra], port, directory, ready=ready)
 
@@ -281,7 +285,7 @@ class Services(contextlib.ExitStack):
         followers = [self.redis(flavour, *extra, *leader) for _ in range(replicas)]
         watchers = []
         for _ in range(sentinels):
-            directory, port = self.tmp("sentinel"), free_port(_CLUSTER_PORT_MAX)
+            directory, port = self.tmp("sentinel"), free_port()
             config = directory / "sentinel.conf"
             config.write_text(
                 f"port {port}\n"
@@ -303,7 +307,7 @@ class Services(contextlib.ExitStack):
         client = self.program(f"{flavour}-cli")
         options = ["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", 1000]
         options += extra
-        nodes = [self.redis(flavour, *options) for _ in range(masters * (1 + replicas))]
+        nodes = [self.redis(flavour, *options, "--cluster-port", free_port()) for _ in range(masters * (1 + replicas))]
         addresses = [f"127.0.0.1:{node.port}" for node in nodes]
         create = [client, "--cluster", "create", *addresses, "--cluster-replicas", str(replicas), "--cluster-yes"]
         done = subprocess.run(create, capture_output=True, text=True, timeout=60, check=False)
