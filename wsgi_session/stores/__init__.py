@@ -3,7 +3,14 @@
 from typing import TYPE_CHECKING, Any
 
 from ._parts.reporting import StoreDispatcher
-from .contract import EXPIRY_GRACE_S, Store, SupportsScan, SupportsSweep, SupportsUserIndex
+from .contract import (
+    EXPIRY_GRACE_S,
+    Store,
+    SupportsScan,
+    SupportsSweep,
+    SupportsUpdateOrLoad,
+    SupportsUserIndex,
+)
 from .memory import MemoryStore
 from .url import store_from_url
 
@@ -18,6 +25,7 @@ __all__ = [
     "StoreDispatcher",
     "SupportsScan",
     "SupportsSweep",
+    "SupportsUpdateOrLoad",
     "SupportsUserIndex",
     "ddl",
     "store_from_url",

@@ -22,6 +22,7 @@ __all__ = [
     "Store",
     "SupportsScan",
     "SupportsSweep",
+    "SupportsUpdateOrLoad",
     "SupportsUserIndex",
     "live_record",
 ]
@@ -77,6 +78,19 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Release this process's connections. The next call of another method opens them again."""
+        ...
+
+
+@runtime_checkable
+class SupportsUpdateOrLoad(Protocol):
+    """A store that returns the newer record along with a refused update, for less than an update and a load cost."""
+
+    def update_or_load(self, key: str, record: Record, *, version: object) -> bool | Record:
+        """Replace the record and return ``True`` exactly where :meth:`Store.update` does.
+
+        Else change nothing, and return what :meth:`Store.load` returns for *key*, but ``False`` for ``None``: it is
+        gone, expired or unreadable. The caller merges its change into that record, and tries again in its version.
+        """
         ...
 
 

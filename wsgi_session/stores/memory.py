@@ -90,6 +90,10 @@ class MemoryStore:
             self._put(key, record, since=record if is_ahead else current, version=next(self._versions))
             return True
 
+    def update_or_load(self, key: str, record: Record, *, version: object) -> bool | Record:
+        """Replace the record, or return the newer one; ``False`` if there is none."""
+        return self.update(key, record, version=version) or self.load(key) or False
+
     def touch(self, key: str, *, seen_at: float, expires_at: float) -> bool:
         """Move the limits of a live record forward."""
         with self._lock.get():

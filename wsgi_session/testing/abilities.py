@@ -1,11 +1,15 @@
-"""The promises of a store's abilities: to sweep, to scan, to find a user's sessions."""
+"""The promises of a store's abilities: to update or load, to sweep, to scan, to find a user's sessions."""
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
+from ..events import Dispatcher, Event, ReportsEvents
+from ..stores._parts.reporting import reporting_to
 from ..stores.contract import Store
+from ..stores.record import Record
 from .clock import FakeClock
-from .hooks import LIFE, LIFE_S, SECOND, Hooks, new_key, new_record
+from .hooks import LIFE, LIFE_S, SECOND, Hooks, assert_same, new_key, new_record, read
 from .together import at_once
 
 __all__ = ["AbilityPromises"]
@@ -15,6 +19,88 @@ GRACE = timedelta(minutes=5)
 
 class AbilityPromises(Hooks):
     """The promises of each ability; if the store lacks one, its tests are skipped."""
+
+    # --- SupportsUpdateOrLoad ----------------------------------------------------------------------------------------
+
+    def test_update_or_load_updates(self, store: Store, clock: FakeClock) -> None:
+        """Of the loaded version ``update_or_load`` does what ``update`` does, and returns ``True``."""
+        merger, key = self.as_merger(store), new_key()
+        store.create(key, new_record(clock, user_id="ada"))
+        loaded = read(store, key)
+        earlier = new_record(clock, data=b"new", seen_at=clock() - 5, expires_at=clock() + LIFE_S - 5)
+
+        answer = merger.update_or_load(key, earlier, version=loaded.version)
+
+        assert answer is True, f"update_or_load() of the loaded version returned {answer!r}, not True"
+        assert_same(read(store, key), replace(earlier, seen_at=loaded.seen_at, expires_at=loaded.expires_at))
+        assert read(store, key).version != loaded.version, "update_or_load() kept the version"
+
+    def test_update_or_load_returns_the_newer_record(self, store: Store, clock: FakeClock) -> None:
+        """Of an older version it changes nothing, and returns what ``load`` does, in the version it has now."""
+        merger, key = self.as_merger(store), new_key()
+        store.create(key, new_record(clock))
+        version = read(store, key).version
+        store.update(key, new_record(clock, data=b"theirs", label="theirs"), version=version)
+        newer = read(store, key)
+
+        answer = merger.update_or_load(
+            key, new_record(clock, data=b"mine", expires_at=clock() + 2 * LIFE_S), version=version
+        )
+
+        assert isinstance(answer, Record), f"update_or_load() of an older version returned {answer!r}, not the record"
+        assert_same(answer, newer)
+        assert answer.version == newer.version, "update_or_load() returned a record without the version it has now"
+        assert_same(read(store, key), newer)
+        assert read(store, key).version == newer.version, "update_or_load() changed the version of a newer record"
+
+    def test_update_or_load_never_resurrects(self, store: Store, clock: FakeClock) -> None:
+        """Where no live record is, it returns ``False``, and nothing is there afterwards."""
+        merger, deleted = self.as_merger(store), new_key()
+        store.create(deleted, new_record(clock))
+        version = read(store, deleted).version
+        store.delete(deleted)
+        expired, version_of_expired = self._expired(store, clock)
+        record = new_record(clock)
+
+        for key, known in ((new_key(), version), (deleted, version), (expired, version_of_expired), (expired, version)):
+            answer = merger.update_or_load(key, record, version=known)
+            assert answer is False, f"update_or_load() returned {answer!r}, not False, where no live record is"
+            assert store.load(key) is None, "update_or_load() brought a session back, or created one"
+
+    def test_update_or_load_reports_a_damaged_record(self, store: Store, clock: FakeClock) -> None:
+        """Bytes that the store cannot read are ``False`` and, as with ``load``, an event; they stay."""
+        merger, key = self.as_merger(store), new_key()
+        store.create(key, new_record(clock))
+        version = read(store, key).version
+        store.update(key, new_record(clock), version=version)
+        self.damage(store, key)
+        events: list[Event] = []
+
+        with reporting_to(Dispatcher(events.append)):
+            answer = merger.update_or_load(key, new_record(clock), version=version)
+
+        assert answer is False, f"update_or_load() of a damaged record returned {answer!r}, not False"
+        if isinstance(store, ReportsEvents):
+            assert [event.id for event in events] == [key], "a damaged record was not reported in exactly one event"
+        assert store.create(key, new_record(clock)) is False, "update_or_load() removed a damaged record"
+
+    def test_every_change_counts_without_another_load(self, store: Store, clock: FakeClock) -> None:
+        """Threads that merge into the records they are given until they are told ``True`` lose no change."""
+        merger, key, threads, times = self.as_merger(store), new_key(), 8, 10
+        store.create(key, new_record(clock, data=b"0"))
+        first = read(store, key)
+
+        def count() -> None:
+            for _ in range(times):
+                known: bool | Record = first
+                while isinstance(known, Record):
+                    record = replace(known, data=b"%d" % (int(known.data) + 1))
+                    known = merger.update_or_load(key, record, version=known.version)
+
+        at_once(*[count] * threads)
+
+        counted = int(read(store, key).data)
+        assert counted == threads * times, f"of {threads * times} changes with update_or_load() {counted} are there"
 
     # --- SupportsSweep -----------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from ..stores.contract import Store, SupportsScan, SupportsSweep, SupportsUserIndex
+from ..stores.contract import Store, SupportsScan, SupportsSweep, SupportsUpdateOrLoad, SupportsUserIndex
 from ..stores.record import Record
 from .clock import FakeClock
 
@@ -64,6 +64,10 @@ class Hooks:
     def as_user_index(self, store: Store) -> SupportsUserIndex:
         """Return *store* as one that can find a user's sessions, or skip the test."""
         return store if isinstance(store, SupportsUserIndex) else _lacks(store, "SupportsUserIndex")
+
+    def as_merger(self, store: Store) -> SupportsUpdateOrLoad:
+        """Return *store* as one that returns the newer record along with a refused update, or skip the test."""
+        return store if isinstance(store, SupportsUpdateOrLoad) else _lacks(store, "SupportsUpdateOrLoad")
 
     def need_shared(self) -> None:
         """Skip the test unless several processes share the store's sessions."""

@@ -180,6 +180,7 @@ def test_conflicts_without_end_are_an_outage(make: Make, url: sa.URL, ask: Ask, 
     ask(f"CREATE TRIGGER refuse BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION refuse_{table}()")
 
     assert VERBS["update"](store, key, clock) is False
+    assert store.update_or_load(key, new_record(clock), version=1) == new_record(clock)
     said = failure_of(lambda: VERBS["touch"](store, key, clock))
 
     assert re.search(r"failed: DeadlockDetected \(40P01\)\. Another transaction .* Nothing was done\.", said)

@@ -49,7 +49,15 @@ def check(contract: StoreContract, name: str) -> str:
     return "kept"
 
 
-ALL_SKIPS = ("SupportsSweep", "SupportsScan", "SupportsUserIndex", "damage", "make_broken_store", "is_shared")
+ALL_SKIPS = (
+    "SupportsUpdateOrLoad",
+    "SupportsSweep",
+    "SupportsScan",
+    "SupportsUserIndex",
+    "damage",
+    "make_broken_store",
+    "is_shared",
+)
 
 
 # --- stores that break one promise -----------------------------------------------------------------------------------
@@ -132,6 +140,67 @@ class UpdateForgetsNone(MemoryStore):
         current = self.load(key)
         user_id = record.user_id or (current.user_id if current is not None else None)
         return super().update(key, replace(record, user_id=user_id), version=version)
+
+
+class MergesIntoAnyVersion(MemoryStore):
+    def update_or_load(self, key: str, record: Record, *, version: object) -> bool | Record:
+        current = self.load(key)
+        return current is not None and self.update(key, record, version=current.version)
+
+
+class MergesByUpsert(MemoryStore):
+    def update_or_load(self, key: str, record: Record, *, version: object) -> bool | Record:
+        return self.create(key, record) or super().update_or_load(key, record, version=version)
+
+
+class MergesIntoTheExpired(MemoryStore):
+    def update_or_load(self, key: str, record: Record, *, version: object) -> bool | Record:
+        return self.update(key, record, version=version) or self._records.get(key) or False
+
+
+class MergesOnlySometimes(MemoryStore):
+    """Leaves the caller without the newer record."""
+
+    def update_or_load(self, key: str, record: Record, *, version: object) -> bool | Record:
+        return self.update(key, record, version=version)
+
+
+class MergesIntoWhatItWasGiven(MemoryStore):
+    def update_or_load(self, key: str, record: Record, *, version: object) -> bool | Record:
+        return self.update(key, record, version=version) or record
+
+
+class MergesWithoutTheVersion(MemoryStore):
+    def update_or_load(self, key: str, record: Record, *, version: object) -> bool | Record:
+        answer = super().update_or_load(key, record, version=version)
+        return replace(answer, version=None) if isinstance(answer, Record) else answer
+
+
+class MergesAndMovesLimits(MemoryStore):
+    def update_or_load(self, key: str, record: Record, *, version: object) -> bool | Record:
+        answer = super().update_or_load(key, record, version=version)
+        self.touch(key, seen_at=record.seen_at, expires_at=record.expires_at)
+        return answer
+
+
+class MergesAndMovesLimitsBack(MemoryStore):
+    def update_or_load(self, key: str, record: Record, *, version: object) -> bool | Record:
+        answer = super().update_or_load(key, record, version=version)
+        if answer is True:
+            self._records[key] = replace(record, version=self._records[key].version)
+        return answer
+
+
+class MergesWithoutALock(MemoryStore):
+    """Looks, and writes a moment later."""
+
+    def update_or_load(self, key: str, record: Record, *, version: object) -> bool | Record:
+        current = self.load(key)
+        if current is None or current.version != version:
+            return current or False
+        time.sleep(0)
+        self._records[key] = replace(record, version=next(self._versions))
+        return True
 
 
 class TouchMovesLimitsBack(MemoryStore):
@@ -377,6 +446,16 @@ WRONG_STORES = [
     (UpdateMovesLimitsBack, "test_update_never_moves_limits_back"),
     (UpdateMovesLimitsBack, "test_touch_keeps_the_version"),
     (UpdateForgetsNone, "test_update_can_empty_the_fields"),
+    (MergesIntoAnyVersion, "test_update_or_load_returns_the_newer_record"),
+    (MergesByUpsert, "test_update_or_load_never_resurrects"),
+    (MergesIntoTheExpired, "test_update_or_load_never_resurrects"),
+    (MergesOnlySometimes, "test_update_or_load_returns_the_newer_record"),
+    (MergesIntoWhatItWasGiven, "test_update_or_load_returns_the_newer_record"),
+    (MergesWithoutTheVersion, "test_update_or_load_returns_the_newer_record"),
+    (MergesAndMovesLimits, "test_update_or_load_returns_the_newer_record"),
+    (MergesAndMovesLimitsBack, "test_update_or_load_updates"),
+    (UpdateKeepsTheVersion, "test_update_or_load_updates"),
+    (MergesWithoutALock, "test_every_change_counts_without_another_load"),
     (TouchMovesLimitsBack, "test_touch_never_moves_limits_back"),
     (TouchCreates, "test_touch_never_creates"),
     (TouchCreates, "test_a_delete_beats_updates_and_touches"),
@@ -435,7 +514,7 @@ def test_a_store_that_breaks_a_promise_is_caught(
         pytest.param(MemoryStore, {"SupportsUserIndex", "damage", "make_broken_store", "is_shared"}, id="able"),
         pytest.param(
             lambda clock: PlainStore(MemoryStore(clock=clock)),
-            {"SupportsSweep", "SupportsScan", "SupportsUserIndex", "damage", "make_broken_store", "is_shared"},
+            set(ALL_SKIPS),
             id="plain",
         ),
     ],
@@ -511,6 +590,12 @@ class DamagedWithoutEvents(PlainStore):
         super().__init__(self.real)
 
 
+class DamagedWithoutEventsThatMerges(DamagedWithoutEvents):
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self.update_or_load = self.real.update_or_load
+
+
 class YieldsDamage(Damaged):
     def scan(self) -> Iterator[tuple[str, Record]]:
         return MemoryStore.scan(self)
@@ -562,6 +647,24 @@ class DamagingContract(ContractOf):
 def test_a_damaged_record_is_kept_and_told_of(kind: type[Damaged], answer: str) -> None:
     """With the hook ``damage`` the contract sees whether a damaged record reads as none, with an event, and stays."""
     assert check(DamagingContract(kind), "test_a_damaged_record_reads_as_none").startswith(answer)
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [(Damaged, "kept"), (RaisesOnDamage, "broken"), (HidesDamage, "broken"), (DeletesDamage, "broken")],
+)
+def test_update_or_load_keeps_and_reports_a_damaged_record(kind: type[Damaged], answer: str) -> None:
+    """It reports it, as ``load`` does, and leaves it in place."""
+    promise = "test_update_or_load_reports_a_damaged_record"
+
+    assert check(DamagingContract(kind), promise).startswith(answer)
+
+
+def test_update_or_load_of_a_store_without_events() -> None:
+    """A damaged record is none also where nobody can be told."""
+    contract = DamagingContract(DamagedWithoutEventsThatMerges)
+
+    assert check(contract, "test_update_or_load_reports_a_damaged_record") == "kept"
 
 
 class Failing(PlainStore):

@@ -3,21 +3,23 @@
 from hashlib import sha1
 from typing import Final
 
-from .._parts.packed import FORMAT, JUDGED_BYTES, MAGIC
+from .._parts.packed import FORMAT, JUDGED_BYTES, MAGIC, MAX_VALUE_BYTES
 from ..contract import EXPIRY_GRACE_S
 
-__all__ = ["DELETE", "TOUCH", "UPDATE", "Script"]
+__all__ = ["DELETE", "TOUCH", "UPDATE", "UPDATE_OR_LOAD", "Script"]
 
 
 class Script:
     """A Lua script; we send its text only to a server that does not know it yet.
 
     Its arguments begin with one key and the time now. Before *body* it returns 0 if there is no live record under the
-    key, and -1 if a newer release wrote it.
+    key, and -1 if a newer release wrote it. If it *returns_value*, it returns the value under the key in place of every
+    number but 1.
     """
 
-    def __init__(self, body: str) -> None:
-        self.text = (_FIND_LIVE + body).encode()
+    def __init__(self, body: str, *, returns_value: bool = False) -> None:
+        text = _FIND_LIVE + body
+        self.text = (f"local function run() {text} end\n{_DONE_OR_VALUE}" if returns_value else text).encode()
         self.digest = sha1(self.text, usedforsecurity=False).hexdigest()
 
 
@@ -31,10 +33,15 @@ local now = struct.unpack('>d', ARGV[1])
 if not (expires_at > now) then return 0 end
 """
 
+_DONE_OR_VALUE: Final = f"""
+if run() == 1 then return 1 end
+return redis.call('GETRANGE', KEYS[1], 0, {MAX_VALUE_BYTES - 1})
+"""
+
 _TTL_MS: Final = f"math.max(1, math.ceil((expires_at - now + {EXPIRY_GRACE_S:.0f}) * 1000))"
 
 # ARGV: now, the version that was loaded, the new value
-UPDATE: Final = Script(f"""
+_UPDATE: Final = f"""
 if version ~= ARGV[2] then return 0 end
 local value = ARGV[3]
 local new_seen_at, new_expires_at = struct.unpack('>dd', value, 13)
@@ -46,7 +53,9 @@ end
 expires_at = new_expires_at
 redis.call('SET', KEYS[1], value, 'PX', {_TTL_MS})
 return 1
-""")
+"""
+UPDATE: Final = Script(_UPDATE)
+UPDATE_OR_LOAD: Final = Script(_UPDATE, returns_value=True)
 
 # ARGV: now, the new limits
 TOUCH: Final = Script(f"""

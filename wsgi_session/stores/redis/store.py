@@ -35,7 +35,7 @@ from ..record import Record
 from .address import options_of, topology_of_client, topology_of_url
 from .keyspace import Keyspace
 from .scan import pages, walk
-from .scripts import DELETE, TOUCH, UPDATE, Script
+from .scripts import DELETE, TOUCH, UPDATE, UPDATE_OR_LOAD, Script
 
 __all__ = ["RedisStore", "make_redis_store"]
 
@@ -92,10 +92,7 @@ class RedisStore:
 
     def load(self, key: str) -> Record | None:
         """Return the live record under *key*, or ``None``."""
-        value = self._keyspace.ask(*_value_of(self._keyspace.name_of(key)))
-        if value == b"":
-            return None
-        return live_record(key, None if value is None else unpacked(key, value), now=self._clock(), events=self.events)
+        return self._live(key, self._keyspace.ask(*_value_of(self._keyspace.name_of(key))))
 
     def create(self, key: str, record: Record) -> bool:
         """Insert *record*, unless *key* exists."""
@@ -106,6 +103,12 @@ class RedisStore:
     def update(self, key: str, record: Record, *, version: object) -> bool:
         """Replace the record if it is live and still this *version*."""
         return self._run(UPDATE, key, _asked_version(version), packed(key, record, version=os.urandom(VERSION_BYTES)))
+
+    def update_or_load(self, key: str, record: Record, *, version: object) -> bool | Record:
+        """Replace the record, or return the newer one; ``False`` if there is none. One round trip."""
+        value = packed(key, record, version=os.urandom(VERSION_BYTES))
+        found = self._answer(UPDATE_OR_LOAD, key, _asked_version(version), value)
+        return found == 1 or self._live(key, found) or False
 
     def touch(self, key: str, *, seen_at: float, expires_at: float) -> bool:
         """Move the limits of a live record forward."""
@@ -144,10 +147,19 @@ class RedisStore:
 
     def _run(self, script: Script, key: str, *arguments: bytes) -> bool:
         """Return whether *script* found a record to change."""
-        done = self._keyspace.run(script, self._keyspace.name_of(key), _DOUBLE.pack(self._clock()), *arguments)
+        done = self._answer(script, key, *arguments)
         if done == -1:
             raise newer_format()
         return bool(done)
+
+    def _answer(self, script: Script, key: str, *arguments: bytes) -> Any:
+        return self._keyspace.run(script, self._keyspace.name_of(key), _DOUBLE.pack(self._clock()), *arguments)
+
+    def _live(self, key: str, value: bytes | None) -> Record | None:
+        """Return the live record that *value* is; empty where there is none, ``None`` where it is no text."""
+        if value == b"":
+            return None
+        return live_record(key, None if value is None else unpacked(key, value), now=self._clock(), events=self.events)
 
 
 def _ttl_ms(left_s: float) -> int:

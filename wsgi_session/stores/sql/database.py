@@ -94,6 +94,20 @@ class Database:
         """Run a statement for one version of a row; a transaction in its way has changed the row, so change nothing."""
         return self._call(lambda connection: run(statement, connection, values), or_nothing=0)
 
+    def swap_or_read(
+        self, statement: Any, values: dict[str, Any], read: Any, read_values: dict[str, Any]
+    ) -> bool | list[Any]:
+        """Run a statement for one version of a row; if it changes nothing, return the rows of *read*.
+
+        Else return whether it did: ``False`` if another transaction was in its way.
+        """
+
+        def work(connection: sa.Connection) -> Any:
+            return int(run(statement, connection, values)) > 0 or list(run(read, connection, read_values))
+
+        answer: bool | list[Any] = self._call(work, or_nothing=False)
+        return answer
+
     def insert(self, statement: Any, exists: Any, key: str, values: dict[str, Any]) -> bool:
         """Insert a row and return ``True``; return ``False`` if *exists* finds the *key*."""
 

@@ -85,10 +85,7 @@ class SQLStore:
 
     def load(self, key: str) -> Record | None:
         """Return the live record under *key*, or ``None``."""
-        rows = self._all(self._statements.load, key=key)
-        if not rows:
-            return None
-        return live_record(key, record_of(rows[0]), now=self._clock(), events=self.events)
+        return self._only(key, self._all(self._statements.load, key=key))
 
     def create(self, key: str, record: Record) -> bool:
         """Insert *record*, unless *key* exists; now and then remove some expired rows."""
@@ -104,9 +101,15 @@ class SQLStore:
 
     def update(self, key: str, record: Record, *, version: object) -> bool:
         """Replace the record if it is live and still this *version*."""
-        now = self._clock()
-        values = {"ahead": now + EXPIRY_GRACE_S, **values_of(record)}
-        return self._swapped(self._statements.update, key=key, version=version, now=now, **values) > 0
+        return self._swapped(self._statements.update, **self._update_values(key, record, version)) > 0
+
+    def update_or_load(self, key: str, record: Record, *, version: object) -> bool | Record:
+        """Replace the record, or return the newer one, on the same connection; ``False`` if there is none."""
+        values = self._update_values(key, record, version)
+        found = self._database.swap_or_read(self._statements.update, values, self._statements.load, {"key": key})
+        if isinstance(found, list):
+            return self._only(key, found) or False
+        return found or self.load(key) or False
 
     def touch(self, key: str, *, seen_at: float, expires_at: float) -> bool:
         """Move the limits of a live record forward."""
@@ -179,6 +182,10 @@ class SQLStore:
 
     # --- statements --------------------------------------------------------------------------------------------------
 
+    def _update_values(self, key: str, record: Record, version: object) -> dict[str, Any]:
+        now = self._clock()
+        return {"key": key, "version": version, "now": now, "ahead": now + EXPIRY_GRACE_S, **values_of(record)}
+
     def _all(self, statement: Any, **values: Any) -> list[Any]:
         return list(self._database.read(statement, values))
 
@@ -193,6 +200,10 @@ class SQLStore:
             return self._changed(self._statements.sweep, until=until, batch=batch)
         ids = [row[0] for row in self._all(self._statements.expired, until=until, batch=batch)]
         return self._changed(self._statements.delete_expired, until=until, ids=ids) if ids else 0
+
+    def _only(self, key: str, rows: list[Any]) -> Record | None:
+        """Return the record of the only one of *rows*, if it is there and live."""
+        return live_record(key, record_of(rows[0]), now=self._clock(), events=self.events) if rows else None
 
     def _live(self, rows: list[Any]) -> Iterator[tuple[str, Record]]:
         now = self._clock()

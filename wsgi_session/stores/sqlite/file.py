@@ -59,10 +59,18 @@ class DatabaseFile:
         self._watched = WatchedFile(self.path)
         gate.add(self)
 
-    def run(self, statement: str, values: tuple[Any, ...], *, is_waiting: bool = True) -> tuple[list[Any], int]:
+    def run(
+        self,
+        statement: str,
+        values: tuple[Any, ...],
+        *,
+        is_waiting: bool = True,
+        or_read: tuple[str, tuple[Any, ...]] | None = None,
+    ) -> tuple[list[Any], int]:
         """Run *statement* in autocommit mode; return its rows, and how many it changed.
 
-        If not *is_waiting*, fail at once if another connection is writing.
+        If not *is_waiting*, fail at once if another connection is writing. If nothing changed, run *or_read*, if given,
+        and return its rows.
         """
         with gate:
             try:
@@ -75,6 +83,8 @@ class DatabaseFile:
                         connection.execute("PRAGMA busy_timeout = 0")
                     cursor = connection.execute(statement, values)
                     rows, changed = cursor.fetchall(), cursor.rowcount
+                    if or_read is not None and not changed:
+                        rows = connection.execute(*or_read).fetchall()
                     if not is_waiting:
                         connection.execute(f"PRAGMA busy_timeout = {round(self.timeout_s * 1000)}")
                     if gate.is_torn:

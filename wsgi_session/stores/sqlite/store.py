@@ -32,6 +32,13 @@ _SELECT: Final = (
 )
 _SELECT_ONE: Final = _SELECT + "WHERE key = ?"
 
+# Limits set by a clock that ran ahead are replaced.
+_UPDATE: Final = (
+    "UPDATE wsgi_sessions SET data = ?, created_at = ?, seen_at = max(seen_at * (seen_at <= ?), ?),"
+    " expires_at = max(expires_at * (seen_at <= ?), ?), authenticated_at = ?, user_id = ?, label = ?,"
+    " version = version + 1 WHERE key = ? AND version = ? AND expires_at > ?"
+)
+
 
 @checks_options
 class SQLiteStore:
@@ -74,10 +81,7 @@ class SQLiteStore:
 
     def load(self, key: str) -> Record | None:
         """Return the live record under *key*, or ``None``."""
-        rows = self._all(_SELECT_ONE, (key,))
-        if not rows:
-            return None
-        return live_record(key, _record(rows[0]), now=self._clock(), events=self.events)
+        return self._live(key, self._all(_SELECT_ONE, (key,)))
 
     def create(self, key: str, record: Record) -> bool:
         """Insert *record*, unless *key* exists; now and then remove some expired rows."""
@@ -93,19 +97,13 @@ class SQLiteStore:
 
     def update(self, key: str, record: Record, *, version: object) -> bool:
         """Replace the record if it is live and still this *version*."""
-        now = self._clock()
-        ahead = now + EXPIRY_GRACE_S
-        data, created_at, seen_at, expires_at, *others = _values(record)
-        return (
-            self._changed(
-                # Limits set by a clock that ran ahead are replaced.
-                "UPDATE wsgi_sessions SET data = ?, created_at = ?, seen_at = max(seen_at * (seen_at <= ?), ?),"
-                " expires_at = max(expires_at * (seen_at <= ?), ?), authenticated_at = ?, user_id = ?, label = ?,"
-                " version = version + 1 WHERE key = ? AND version = ? AND expires_at > ?",
-                (data, created_at, ahead, seen_at, ahead, expires_at, *others, key, version, now),
-            )
-            > 0
-        )
+        return self._changed(_UPDATE, self._update_values(key, record, version)) > 0
+
+    def update_or_load(self, key: str, record: Record, *, version: object) -> bool | Record:
+        """Replace the record, or return the newer one; ``False`` if there is none."""
+        values = self._update_values(key, record, version)
+        rows, changed = self._file.run(_UPDATE, values, or_read=(_SELECT_ONE, (key,)))
+        return changed > 0 or self._live(key, rows) or False
 
     def touch(self, key: str, *, seen_at: float, expires_at: float) -> bool:
         """Move the limits of a live record forward."""
@@ -183,6 +181,16 @@ class SQLiteStore:
                 self.events.emit(StoreFailed, operation="sweep", error=str(error))
         finally:
             _is_in_passing.reset(token)
+
+    def _update_values(self, key: str, record: Record, version: object) -> tuple[Any, ...]:
+        now = self._clock()
+        ahead = now + EXPIRY_GRACE_S
+        data, created_at, seen_at, expires_at, *others = _values(record)
+        return (data, created_at, ahead, seen_at, ahead, expires_at, *others, key, version, now)
+
+    def _live(self, key: str, rows: list[Any]) -> Record | None:
+        """Return the record of the only one of *rows*, if it is there and live."""
+        return live_record(key, _record(rows[0]), now=self._clock(), events=self.events) if rows else None
 
     def _all(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
         return self._file.run(statement, values)[0]
