@@ -17,6 +17,7 @@ from support import places
 from support.client import Client, client_of, views_app
 from support.services import Services
 
+from wsgi_session import Session
 from wsgi_session.stores import store_from_url
 from wsgi_session.testing import FakeClock
 
@@ -188,3 +189,38 @@ def test_round_trips_of_requests(
 
         assert costs == COSTS | other_costs
         assert counted.connections() == connections
+
+
+@pytest.mark.parametrize(
+    ("place", "questions"),
+    [
+        pytest.param(on_redis, 3, id="Redis"),  # load, an update that brings the newer record along, update
+        pytest.param(on_postgresql, 4, id="PostgreSQL"),
+    ],
+)
+def test_round_trips_of_a_conflict(
+    place: Callable[[Services, Path], AbstractContextManager[Counted]],
+    questions: int,
+    services: Services,
+    tmp_path: Path,
+) -> None:
+    """A write that another request was faster than asks for the newer record only where it did not come along."""
+
+    def lose(session: Session) -> None:
+        session.increment("hits")
+        other.get("/write")
+
+    app = views_app(lose=lose, write=lambda session: session.increment("hits"), read=lambda session: session["hits"])
+    with place(services, tmp_path) as counted, closing(store_from_url(f"{counted.url}?timeout=30")) as store:
+        visitor = client_of(app, store)
+        visitor.get("/write")
+        other = Client(visitor.app, dict(visitor.jar))
+
+        def cost(path: str) -> int:
+            before, again = counted.questions(), counted.questions()
+            assert visitor.get(path).status == 200
+            return (counted.questions() - again) - (again - before)
+
+        cost("/lose")  # makes the scripts known
+        assert cost("/lose") - cost("/write") == questions
+        assert visitor.get("/read").body == b"6"

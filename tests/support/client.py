@@ -222,3 +222,11 @@ class SpyStore:
 
     def sweep(self, limit: int) -> int:
         return self.real.sweep(limit)  # type: ignore[attr-defined,no-any-return]
+
+
+class MergingSpyStore(SpyStore):
+    """A spy of a store that returns the newer record along with a refused update."""
+
+    def update_or_load(self, key: str, record: Record, *, version: object) -> bool | Record:
+        self._note("update_or_load", key)
+        return self.real.update_or_load(key, record, version=version)  # type: ignore[attr-defined,no-any-return]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from support.client import SECRET, Headers, SpyStore
+from support.client import SECRET, Headers, MergingSpyStore, SpyStore
 from wsgi_session import Event, Outcome, Record, Session, SessionManager
 from wsgi_session.stores import MemoryStore
 from wsgi_session.testing import FakeClock
@@ -87,10 +87,10 @@ class Managed:
         return [event.name for event in self.events]
 
 
-def managed(**options: Any) -> Managed:
-    """Return a manager with *options* on a fresh ``MemoryStore``."""
+def managed(*, is_merging: bool = False, **options: Any) -> Managed:
+    """Return a manager with *options* on a fresh ``MemoryStore``, which only if *is_merging* can ``update_or_load``."""
     clock = FakeClock()
-    spy, events = SpyStore(MemoryStore(clock=clock)), list[Event]()
+    spy, events = (MergingSpyStore if is_merging else SpyStore)(MemoryStore(clock=clock)), list[Event]()
     options = {"on_event": events.append, "secret": SECRET, **options}
     manager = SessionManager(spy, clock=clock, **options)
     return Managed(manager, spy, clock, events)

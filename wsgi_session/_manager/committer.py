@@ -6,9 +6,9 @@ Theory of operation
 Nothing is locked. Every write names the version of the record that this request knows (compare and swap), so of two
 requests that write at the same time one is refused, and only that one does more work:
 
-- *update*: the store writes if it still has the known version. If not, reload the record. A newer one gets this
-  request's changes merged in, and that is written in its version; and so on for ``RETRY_S``, with random pauses that
-  grow. If it is gone, drop the changes: nothing is stored, and no cookie is sent.
+- *update*: the store writes if it still has the known version. If not, reload the record, unless the refusal brought it
+  along. A newer one gets this request's changes merged in, and that is written in its version; and so on for
+  ``RETRY_S``, with random pauses that grow. If it is gone, drop the changes: nothing is stored, and no cookie is sent.
 - *create*: only under a key that the store does not have. A key that is taken is no session of this visitor: try
   another token.
 - *rotate*: create the new record, whose id no client knows yet. Then delete the old one, in the version that was
@@ -46,8 +46,8 @@ from ..events import (
     SessionTouched,
     ValueOverwritten,
 )
-from ..stores.contract import Store
 from ..stores.record import Record
+from .guarded import GuardedStore
 from .lifetime import Lifetime
 
 __all__ = ["Committer"]
@@ -69,7 +69,7 @@ class Committer:
 
     def __init__(
         self,
-        store: Store,
+        store: GuardedStore,
         *,
         codec: Codec,
         lifetime: Lifetime,
@@ -126,17 +126,19 @@ class Committer:
         mine = record = self._as_used_now(stored.record, now, state.changes.encode())
         until = None
         overwritten: tuple[str, ...] = ()
-        while True:
-            if version is not None and self._store.update(key, record, version=version):
-                self._mark_stored(state, Stored(stored.token, key, record, cookie_value=stored.cookie_value), mine)
-                self._report(overwritten, key)
-                self._events.emit(SessionSaved, id=key)
-                return True
+        answer = None if version is None else self._store.update_or_load(key, record, version=version)
+        while answer is not True:
             until = self._pause(until, key)
-            fresh = self._reload_and_merge(state, key, now)
+            fresh = self._reload_and_merge(state, key, now, answer)
             if fresh is None:
                 return self._drop(state, key)
             version, record, overwritten = fresh
+            # Pauses come before all further tries. A record that this refusal brought along would be old after one.
+            answer = self._store.update(key, record, version=version) or None
+        self._mark_stored(state, Stored(stored.token, key, record, cookie_value=stored.cookie_value), mine)
+        self._report(overwritten, key)
+        self._events.emit(SessionSaved, id=key)
+        return True
 
     def _rotate(self, state: SessionState, stored: Stored, now: float) -> bool:
         """Create the new record, then delete the old one in the version that was copied."""
@@ -246,11 +248,11 @@ class Committer:
         return self._monotonic() - asked_at >= SILENCE_S
 
     def _reload_and_merge(
-        self, state: SessionState, key: str, now: float
+        self, state: SessionState, key: str, now: float, answer: Record | bool | None = None
     ) -> tuple[object, Record, tuple[str, ...]] | None:
         """Return the version and record to write next, and which keys that overwrites; ``None`` if it is gone."""
-        loaded = self._store.load(key)
-        record = None if loaded is None else loaded.clamped(now)
+        loaded = self._store.load(key) if answer is None else answer
+        record = loaded.clamped(now) if isinstance(loaded, Record) else None
         theirs = None if record is None else self._codec.decode(record.data)
         if record is None or theirs is None:
             return None

@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 from ..errors import StoreUnavailable
 from ..events import Dispatcher, StoreFailed
 from ..stores._parts.reporting import begin_reporting, end_reporting
-from ..stores.contract import Store
+from ..stores.contract import Store, SupportsUpdateOrLoad
 from ..stores.record import Record
 
 __all__ = ["GuardedStore"]
@@ -21,10 +21,12 @@ T = TypeVar("T")
 class GuardedStore:
     """A store that wraps another one and raises nothing but ``StoreUnavailable``."""
 
-    __slots__ = ("_events", "_store")
+    __slots__ = ("_able_store", "_events", "_store")
 
     def __init__(self, store: Store, events: Dispatcher) -> None:
         self._store = store
+        # Once: to find out takes longer than a write.
+        self._able_store = store if isinstance(store, SupportsUpdateOrLoad) else None
         self._events = events
 
     def load(self, key: str) -> Record | None:
@@ -38,6 +40,13 @@ class GuardedStore:
     def update(self, key: str, record: Record, *, version: object) -> bool:
         """Replace the record if it is live and still this *version*."""
         return self._call("update", self._store.update, key, record, version=version)
+
+    def update_or_load(self, key: str, record: Record, *, version: object) -> bool | Record | None:
+        """Replace the record, or return the newer one; ``None`` if the store has to be asked for that by ``load``."""
+        if self._able_store is not None:
+            # To whoever reads the events it is an update, of any store.
+            return self._call("update", self._able_store.update_or_load, key, record, version=version)
+        return self.update(key, record, version=version) or None
 
     def touch(self, key: str, *, seen_at: float, expires_at: float) -> bool:
         """Move the limits of a live record forward."""

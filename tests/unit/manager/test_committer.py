@@ -154,6 +154,57 @@ def test_a_change_that_is_too_late_is_merged_and_tried_again(site: Managed, loss
     assert site.read(cookie) == {"a": 1, "hits": losses + 1}
 
 
+@pytest.mark.parametrize("losses", [1, 2, 9])
+def test_a_refused_update_brings_the_newer_record_along(losses: int) -> None:
+    """The first try, after which comes no pause, needs no load; the others are as on any store."""
+    site = managed(is_merging=True)
+    cookie = site.begin(a=1)
+    session = kept(site, cookie, lambda session: session.increment("hits"))
+    others = iter(range(1, losses))
+    site.write(cookie, hits=100)
+    site.race("update", lambda key: site.write(cookie, hits=100 + next(others)), times=losses - 1)
+
+    calls = site.calls_of(lambda: site.commit(session))
+
+    assert calls == ["update_or_load", "update", *["load", "update"] * (losses - 1)]
+    assert site.read(cookie) == {"a": 1, "hits": 100 + losses}
+    assert site.happened.count("saved") == 1 + losses
+
+
+@pytest.mark.parametrize("end", ["deleted", "expired", "unreadable"])
+def test_a_refused_update_of_a_session_that_died_is_dropped(end: str) -> None:
+    """Without another question to the store: no record, no cookie, an event."""
+    site = managed(is_merging=True)
+    cookie = site.begin(a=1)
+    session = kept(site, cookie, lambda session: session.set("b", 2))
+    ((key, record),) = site.records().items()
+    if end == "deleted":
+        site.spy.delete_all()
+    elif end == "expired":
+        site.clock.advance(timedelta(hours=2))
+    else:
+        site.plant(key, replace(record, data=b"\xff"))
+
+    assert site.calls_of(lambda: site.commit(session)) == ["update_or_load"]
+    assert site.happened[-1] == "save_conflict"
+    assert "saved" not in site.happened
+
+
+def test_times_in_the_future_that_came_along_are_corrected() -> None:
+    """A newer record counts from now at the latest, whether it was loaded or came along."""
+    site = managed(is_merging=True)
+    cookie = site.begin(a=1)
+    session = kept(site, cookie, lambda session: session.set("b", 2))
+    ((key, record),) = site.records().items()
+    ahead = site.clock.now + 86_400
+    site.plant(key, replace(record, created_at=ahead, seen_at=ahead, expires_at=ahead + 3600))
+
+    site.commit(session)
+
+    assert site.records()[key].created_at == site.clock.now
+    assert site.read(cookie) == {"a": 1, "b": 2}
+
+
 def test_two_seconds_of_lost_tries_are_a_conflict(site: Managed) -> None:
     """It is not tried for ever: ``StoreConflict``, an event, and nothing of it stored; the pauses are random."""
     pauses = make_impatient(site.manager)

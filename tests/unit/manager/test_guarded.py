@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from support.faults import FaultyStore
+from support.plain_store import PlainStore
 
 from wsgi_session import Record
 from wsgi_session._manager.guarded import GuardedStore
@@ -56,6 +57,33 @@ def test_a_foreign_error_becomes_ours(operation: str) -> None:
     (event,) = events
     assert isinstance(event, StoreFailed)
     assert (event.operation, event.error) == (operation, "ConnectionError")
+
+
+def test_an_update_or_load_that_fails_is_an_update_that_failed() -> None:
+    """An event names what was to be done; whether the store has the ability makes no difference to operators."""
+    store, events = guarded(BrokenStore(ConnectionError("password=hunter2")))
+
+    with pytest.raises(StoreUnavailable, match=r"failed to update: ConnectionError$"):
+        store.update_or_load("k", RECORD, version=1)
+
+    assert [event.operation for event in events if isinstance(event, StoreFailed)] == ["update"]
+
+
+@pytest.mark.parametrize(
+    ("real", "refusal"),
+    [pytest.param(MemoryStore(), RECORD, id="able"), pytest.param(PlainStore(MemoryStore()), None, id="plain")],
+)
+def test_update_or_load_asks_for_no_more_than_the_store_can(real: Any, refusal: Record | None) -> None:
+    """The newer record comes along where the store can return it; ``None`` says that it has to be loaded."""
+    store, events = guarded(real)
+    store.create("k", RECORD)
+    version = real.load("k").version
+
+    assert store.update_or_load("k", RECORD, version=version) is True
+    assert store.update_or_load("k", RECORD, version=version) == refusal
+    store.delete("k")
+    assert store.update_or_load("k", RECORD, version=version) is (None if refusal is None else False)
+    assert events == []
 
 
 @pytest.mark.parametrize("operation", CALLS)

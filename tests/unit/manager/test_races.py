@@ -116,6 +116,20 @@ def answered(client: Client, path: str) -> Answer:
     return answer
 
 
+# --- nobody is refused -----------------------------------------------------------------------------------------------
+
+
+def test_many_threads_on_one_session_are_all_served(arena: Arena) -> None:
+    """Of 32 threads that all write to one session at the same moment none gets a 503."""
+    browser, runners = arena.begun(), 32 if arena.run is at_once else 4
+
+    statuses = arena.race(lambda number: [arena.client(browser).get("/count").status for _ in range(4)], runners)
+
+    (summary,) = arena.handle
+    assert statuses == [[200] * 4] * runners
+    assert summary.data["hits"] == 4 * runners
+
+
 # --- nothing is lost -------------------------------------------------------------------------------------------------
 
 
