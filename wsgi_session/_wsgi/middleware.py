@@ -51,6 +51,8 @@ class SessionMiddleware(Wrapper):
             key has a dot of its own.
         on_event: Called with every :class:`~wsgi_session.Event`. We log what it raises and go on.
         clock: Returns the time in Unix seconds. Default: ``time.time``, looked up at each call.
+        manager: Opens and commits the sessions, instead of one made from the other options: they belong to it then,
+            all but *environ_key*. For sharing sessions with a framework adapter.
 
     Raises:
         ConfigError: An option is not allowed; the text names the option and the remedy. Also on the first request
@@ -71,12 +73,26 @@ class SessionMiddleware(Wrapper):
         environ_key: str = "session",
         on_event: Callable[[Event], None] | None = None,
         clock: Callable[[], float] | None = None,
+        manager: SessionManager | None = None,
     ) -> None:
         super().__init__(app, environ_key)
         self._namespaced_key = _namespaced_key(environ_key)
-        self._manager = SessionManager(
-            store, secret=secret, cookie=cookie, lifetime=lifetime, codec=codec, on_event=on_event, clock=clock
-        )
+        if manager is None:
+            manager = SessionManager(
+                store, secret=secret, cookie=cookie, lifetime=lifetime, codec=codec, on_event=on_event, clock=clock
+            )
+        else:
+            _check_shared(
+                manager,
+                store=store is not None,
+                secret=secret is not None,
+                cookie=cookie is not None,
+                lifetime=lifetime is not None,
+                codec=codec is not None,
+                on_event=on_event is not None,
+                clock=clock is not None,
+            )
+        self._manager = manager
         self._cookie_name = self._manager.cookie.wire_name
         self._cookie_names = (self._cookie_name,)
         self._is_memory = isinstance(self._manager.store, MemoryStore)
@@ -93,7 +109,8 @@ class SessionMiddleware(Wrapper):
     def close(self) -> None:
         """Release what the store holds, connections and files; also at the end of a ``with`` block.
 
-        For tests and short programs: a process that ends releases them anyway. A later request opens them again.
+        For tests and short programs: a process that ends releases them anyway. A later request opens them again. A
+        shared manager is closed, too.
         """
         self._manager.close()
 
@@ -159,6 +176,18 @@ def get_session(environ: "WSGIEnvironment", environ_key: str = "session") -> Ses
             f"no session under environ_key={environ_key!r}. Wrap the application: SessionMiddleware(app, ...)."
         )
     return session
+
+
+def _check_shared(manager: SessionManager, **is_given: bool) -> None:
+    """Raise ``ConfigError`` unless *manager* is one, and no option that it brings itself is given beside it."""
+    # The error does not quote *manager*: what stands in its place by mistake may be a URL with a password.
+    if not isinstance(manager, SessionManager):
+        raise ConfigError(f"manager must be a SessionManager, got an object of type {type(manager).__name__}.")
+    if given := [name for name in is_given if is_given[name]]:
+        raise ConfigError(
+            f"SessionMiddleware takes either manager or {', '.join(given)}: "
+            f"write manager=SessionManager({', '.join(f'{name}=...' for name in given)})."
+        )
 
 
 def _namespaced_key(environ_key: str) -> str:

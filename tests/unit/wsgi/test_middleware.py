@@ -20,7 +20,7 @@ from support.managed import make_impatient
 from support.visitor import Visitor, visitor_of
 from werkzeug.middleware.lint import LintMiddleware
 
-from wsgi_session import Cookie, Session, SessionMiddleware, get_session
+from wsgi_session import Cookie, JSONCodec, Lifetime, Session, SessionManager, SessionMiddleware, get_session
 from wsgi_session.errors import (
     ConfigError,
     EncodeError,
@@ -143,6 +143,58 @@ def test_a_wrong_option_fails_at_start_up(options: dict[str, Any], text: str) ->
         )
 
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("environ_key", ["session", "shop.session"])
+def test_middlewares_can_share_a_manager(clock: FakeClock, environ_key: str) -> None:
+    """Its store, secret, cookie and clock are theirs, also those of the sessions that somebody else opens with it."""
+    manager = SessionManager("memory://", secret=SECRET, cookie=Cookie(name="shared"), clock=clock)
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        hits = get_session(environ, environ_key).increment("hits")
+        start_response("200 OK", TEXT)
+        return [b"%d" % hits]
+
+    one, another = (SessionMiddleware(app, manager=manager, environ_key=environ_key) for _ in range(2))
+    client = Client(one)
+    client.get()
+    client.app = another
+
+    assert client.get().body == b"2"
+    ((name, value),) = client.jar.items()
+    assert name == "__Host-shared"
+    assert manager.open(f"{name}={value}")["hits"] == 2
+    assert one.handle() is another.handle() is manager.handle()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"store": "memory://"}, id="store"),
+        pytest.param({"secret": SECRET}, id="secret"),
+        pytest.param({"cookie": Cookie()}, id="cookie"),
+        pytest.param({"lifetime": Lifetime()}, id="lifetime"),
+        pytest.param({"codec": JSONCodec()}, id="codec"),
+        pytest.param({"on_event": print}, id="on_event"),
+        pytest.param({"clock": FakeClock()}, id="clock"),
+        pytest.param({"clock": FakeClock(), "store": MemoryStore()}, id="two of them"),
+    ],
+)
+def test_a_shared_manager_brings_all_the_other_options(options: dict[str, Any]) -> None:
+    """An option beside it would have no effect, so it is refused by name, and its value is not shown."""
+    manager = SessionManager("memory://", secret=OTHER_SECRET)
+
+    with pytest.raises(ConfigError) as caught:
+        SessionMiddleware(lambda environ, start_response: [], manager=manager, **options)
+
+    assert set(re.findall(r"(\w+)=\.\.\.", str(caught.value))) == set(options)
+    assert SECRET not in str(caught.value)
+
+
+def test_a_manager_that_is_none_is_refused() -> None:
+    """By its type: a URL in its place may hold a password."""
+    with pytest.raises(ConfigError, match=r"^manager must be a SessionManager, got an object of type str\.$"):
+        SessionMiddleware(lambda environ, start_response: [], manager="redis://:hunter2@cache")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
