@@ -114,6 +114,33 @@ class SessionManager:
         """Return the session of a request with this ``Cookie`` header. Reads nothing yet."""
         return Session(Transaction(self._backend, cookie_header))
 
+    def open_value(self, value: str | None) -> Session:
+        """Return the session of a cookie with this value: what :meth:`cookie_value` returned. Reads nothing yet.
+
+        For a framework that keeps the value itself, or gets it without a ``Cookie`` header, as from an app's token.
+        What :meth:`open` checks and reports, this does, too. ``None`` and ``""`` are no cookie.
+
+        .. versionadded:: 1.0
+        """
+        if not value:
+            return self.open("")
+        # Anything else could hold a semicolon and, after it, another cookie: it reads as a malformed one of ours.
+        return self.open(f"{self.cookie.wire_name}={value if self._signer.is_well_formed(value) else ''}")
+
+    def cookie_value(self, session: Session) -> str | None:
+        """Return the value of the cookie of *session*; ``None`` while there is no session, or if it is gone.
+
+        This is the secret: who has it, has the session. Store and log :attr:`Session.id` instead. As with that, after
+        :meth:`Session.rotate` it is already the one that the response will carry.
+
+        .. versionadded:: 1.0
+        """
+        transaction = transaction_of(session)
+        with transaction.lock:
+            if session.id is None or transaction.use().is_gone:
+                return None
+            return self._signer.sign(transaction.use().token)
+
     def commit(
         self,
         session: Session,

@@ -17,6 +17,7 @@ from wsgi_session import Cookie, Event, Lifetime, Outcome, Record, Session, Sess
 from wsgi_session._session.state import Stored
 from wsgi_session._values.codec import JSONCodec
 from wsgi_session.errors import ConfigError, EncodeError, HeadersSent, StoreUnavailable
+from wsgi_session.events import CookieRejected
 from wsgi_session.stores import MemoryStore, SQLiteStore
 from wsgi_session.testing import FakeClock
 
@@ -187,6 +188,114 @@ def test_a_store_reports_to_the_same_listener() -> None:
 
     assert dict(manager.open(cookie)) == {}
     assert [event.name for event in events] == ["created", "expired", "rejected"]
+
+
+# --- one value instead of a header -----------------------------------------------------------------------------------
+
+
+def test_a_cookies_value_opens_the_session_without_a_header(site: Managed) -> None:
+    """What ``cookie_value`` gives out is what the browser has, and ``open_value`` takes it."""
+    cookie = site.begin(a=1)
+    session = site.open(cookie)
+    value = site.manager.cookie_value(session)
+
+    assert cookie == f"__Host-session={value}"
+    again = site.manager.open_value(value)
+    assert not again.is_loaded
+    assert (again["a"], again.id) == (1, session.id)
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_no_value_is_no_cookie(site: Managed, value: str | None) -> None:
+    """A stranger is no event and no store call."""
+    assert dict(site.manager.open_value(value)) == {}
+    assert (site.spy.calls, site.events) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        pytest.param("x", "malformed", id="malformed"),
+        pytest.param("é" * 43, "malformed", id="no ASCII"),
+        pytest.param("\ud800", "malformed", id="a lone surrogate"),
+        pytest.param("x" * 100_000, "malformed", id="longer than a header may be"),
+        pytest.param("{live} ", "malformed", id="a second spelling"),
+        pytest.param("{live}\n", "malformed", id="a line ending"),
+        pytest.param('"{live}"', "malformed", id="quoted"),
+        pytest.param("x; __Host-session={live}", "malformed", id="a cookie behind a semicolon"),
+        pytest.param("{live}; __Host-session={live}", "malformed", id="one before it, too"),
+        pytest.param("x, __Host-session={live}", "malformed", id="a joined header"),
+        pytest.param(f"{'x' * 43}.{'y' * 43}", "signature", id="not signed by us"),
+    ],
+)
+def test_a_value_that_is_not_ours_reads_as_no_session(site: Managed, value: str, reason: str) -> None:
+    """As in a ``Cookie`` header: it never raises and never reaches the store, and an event says why."""
+    value = value.replace("{live}", site.begin(a=1).partition("=")[2])
+    site.events.clear()
+
+    session = site.manager.open_value(value)
+
+    assert site.calls_of(lambda: len(session)) == []
+    assert dict(session) == {}
+    (event,) = site.events
+    assert isinstance(event, CookieRejected)
+    assert event.reason == reason
+
+
+def test_a_value_of_an_ended_session_is_looked_up_and_reported(site: Managed) -> None:
+    """The store decides, as for a header."""
+    session = site.open(site.begin(a=1))
+    value = site.manager.cookie_value(session)
+    session.destroy()
+    site.commit(session)
+    site.events.clear()
+
+    assert site.calls_of(lambda: len(site.manager.open_value(value))) == ["load"]
+    (event,) = site.events
+    assert isinstance(event, CookieRejected)
+    assert event.reason == "unknown"
+
+
+def test_the_value_is_that_of_the_coming_id(site: Managed) -> None:
+    """Before the first commit and after ``rotate()``, it is already what the response will carry."""
+    session = site.open()
+    assert site.manager.cookie_value(session) is None
+
+    session["a"] = 1
+    first = site.manager.cookie_value(session)
+    assert cookie_of(site.commit(session)) == f"__Host-session={first}"
+
+    session = site.manager.open_value(first)
+    session.rotate()
+    second = site.manager.cookie_value(session)
+    assert second != first
+    assert cookie_of(site.commit(session)) == f"__Host-session={second}"
+    assert site.manager.cookie_value(session) == second
+
+
+def test_the_value_is_signed_with_the_newest_secret(site: Managed) -> None:
+    """One that came with an older signature is not passed on."""
+    old = site.begin(a=1)
+    rolled = SessionManager(site.spy, secret=[OTHER_SECRET, SECRET], clock=site.clock)
+
+    session = rolled.open(old)
+    value = rolled.cookie_value(session)
+
+    assert cookie_of(rolled.commit(session, status=200)) == f"__Host-session={value}" != old
+
+
+@pytest.mark.parametrize("is_revoked", [False, True], ids=["destroyed", "revoked meanwhile"])
+def test_an_ended_session_has_no_value(site: Managed, *, is_revoked: bool) -> None:
+    """Nobody can do anything with it any more."""
+    session = site.open(site.begin(a=1))
+    session["b"] = 2
+    if is_revoked:
+        site.manager.handle().revoke(str(session.id))
+        site.commit(session)
+    else:
+        session.destroy()
+
+    assert site.manager.cookie_value(session) is None
 
 
 # --- what the response carries ---------------------------------------------------------------------------------------
