@@ -190,7 +190,7 @@ class SessionManager:
             return Outcome(session)
         if not is_https:
             self._warn_of_http()
-        return Outcome(session, set_cookie, self.cookie.wire_name)
+        return Outcome(session, set_cookie, self.cookie)
 
     def _save(self, transaction: Transaction) -> None:
         """Commit now; the cookie waits for the response headers."""

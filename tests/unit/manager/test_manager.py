@@ -12,6 +12,7 @@ import pytest
 from support.client import OTHER_SECRET, SECRET
 from support.managed import Managed, cookie_of, managed
 from werkzeug.debug.repr import debug_repr
+from werkzeug.http import dump_cookie
 
 from wsgi_session import Cookie, Event, Lifetime, Outcome, Record, Session, SessionManager, SessionMiddleware
 from wsgi_session._session.state import Stored
@@ -357,6 +358,70 @@ def test_an_outcome_does_not_show_the_cookie(site: Managed) -> None:
 
     # An error page looks into tuples without asking them for their repr.
     assert "secret" not in repr(outcome) + debug_repr(outcome) + repr(stored) + debug_repr(stored)
+
+
+COOKIES = [
+    pytest.param(Cookie(), id="default"),
+    pytest.param(Cookie(persistent=False), id="not persistent"),
+    pytest.param(Cookie(rolling=False), id="not rolling"),
+    pytest.param(Cookie(name="a", domain="example.com", samesite="None", partitioned=True), id="with a domain"),
+    pytest.param(Cookie(name="Max-Age", path="/a, Max-Age=5", secure=False), id="path"),
+]
+
+
+@pytest.mark.parametrize("is_erased", [False, True], ids=["set", "erased"])
+@pytest.mark.parametrize("cookie", COOKIES)
+def test_a_framework_can_set_the_cookie_from_its_parts(cookie: Cookie, *, is_erased: bool) -> None:
+    """They say what the rendered header says: werkzeug renders the same one from them."""
+    site = managed(cookie=cookie)
+    session = site.open(site.begin(a=1))
+    session.rotate()
+    if is_erased:
+        session.destroy()
+
+    outcome = site.commit(session)
+
+    rendered = dump_cookie(
+        outcome.name,
+        str(outcome.value),
+        max_age=outcome.max_age,
+        expires=0 if outcome.erase else None,
+        sync_expires=False,
+        **outcome.attributes,
+    )
+    assert set(rendered.split("; ")) == set(str(outcome.set_cookie).split("; "))
+    assert outcome.erase is is_erased
+    assert outcome.value == (site.manager.cookie_value(session) or "")
+
+
+@pytest.mark.parametrize("is_used", [False, True])
+def test_without_a_cookie_there_are_no_parts(site: Managed, *, is_used: bool) -> None:
+    """The browser keeps what it has."""
+    session = site.open(site.begin(a=1))
+    if is_used:
+        len(session)
+
+    outcome = site.commit(session)
+
+    assert outcome.set_cookie is None
+    assert (outcome.name, outcome.value, outcome.max_age, outcome.erase) == ("", None, None, False)
+    assert outcome.attributes == {}
+
+
+def test_the_repr_of_an_outcome_names_what_it_does(site: Managed) -> None:
+    """With the cookie's name, and never its value."""
+    session = site.open()
+    assert repr(site.commit(session)) == "<Outcome without a cookie>"
+
+    session = site.open()
+    session["a"] = 1
+    outcome = site.commit(session)
+    assert repr(outcome) == "<Outcome that sets '__Host-session'>"
+    assert str(outcome.value) not in debug_repr(outcome)
+
+    session = site.open(cookie_of(outcome))
+    session.destroy()
+    assert repr(site.commit(session)) == "<Outcome that erases '__Host-session'>"
 
 
 @pytest.mark.parametrize(
