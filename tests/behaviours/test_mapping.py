@@ -117,6 +117,7 @@ CHANGES = [
     Verb(20, "increment", lambda session: session.increment("count"), with_changes(count=2)),
     Verb(20, "append", lambda session: session.append("cart", "jam"), with_changes(cart=["tea", "jam"])),
     Verb(20, "apply", lambda session: session.apply("name", str.title), with_changes(name="Ada")),
+    Verb(20, "mark_modified", lambda session: session.mark_modified(), HELD),
     Verb(20, "nested-get", lambda session: session.get("cart").append("jam"), with_changes(cart=["tea", "jam"])),
     Verb(20, "nested-getitem", lambda session: session["cart"].clear(), with_changes(cart=[])),
     Verb(

@@ -137,7 +137,7 @@ class SessionManager:
         """
         transaction = transaction_of(session)
         with transaction.lock:
-            if session.id is None or transaction.use().is_gone:
+            if session.id is None or session.is_gone:
                 return None
             return self._signer.sign(transaction.use().token)
 

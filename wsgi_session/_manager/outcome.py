@@ -78,6 +78,11 @@ class Outcome:
         return transaction_of(self.session).is_used
 
     @property
+    def is_gone(self) -> bool:
+        """Whether what the request changed was dropped, as in :attr:`Session.is_gone`."""
+        return self.session.is_gone
+
+    @property
     def edits(self) -> tuple[HeaderEdit, ...]:
         """What paired middleware adds to the headers."""
         return transaction_of(self.session).header_edits

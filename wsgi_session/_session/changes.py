@@ -28,7 +28,17 @@ class Changes:
         base: The bytes that *data* was decoded from; empty if nothing of the session is stored.
     """
 
-    __slots__ = ("_assigned", "_base", "_codec", "_is_cleared", "_is_marked", "_operations", "_watched", "data")
+    __slots__ = (
+        "_assigned",
+        "_base",
+        "_codec",
+        "_is_cleared",
+        "_is_marked",
+        "_operations",
+        "_watched",
+        "data",
+        "was_modified",
+    )
 
     def __init__(self, codec: Codec, data: dict[str, Any], base: bytes) -> None:
         self._codec = codec
@@ -40,6 +50,8 @@ class Changes:
         self._operations: dict[str, list[Operation]] = {}
         # Keys whose list or dict the application holds, and may change unnoticed.
         self._watched: set[str] = set()
+        # Whether this request made changes that are stored by now, or that went with a destroyed session.
+        self.was_modified = False
         self.data = data
 
     @property
@@ -51,6 +63,11 @@ class Changes:
             return self.encode() != self._base
         except EncodeError:
             return True  # the commit raises it, and says where
+
+    @property
+    def is_modified(self) -> bool:
+        """Whether there is something to store, or was earlier in this request."""
+        return self.was_modified or self.is_dirty
 
     def read(self, key: str) -> Any:
         """Return the live value of *key*. Raises ``KeyError`` when it is absent."""
@@ -112,6 +129,10 @@ class Changes:
         put(self.data, path, ABSENT)
         self._remember(removed(path))
 
+    def mark(self) -> None:
+        """Have the values stored, whether they changed or not."""
+        self._is_marked = True
+
     def clear(self) -> None:
         """Remove everything, including what other requests commit before this one does."""
         if not self.data and not self._is_marked:
@@ -144,7 +165,9 @@ class Changes:
 
     def emptied(self) -> "Changes":
         """Return the changes of a new session, of which nothing is stored."""
-        return Changes(self._codec, {}, b"")
+        emptied = Changes(self._codec, {}, b"")
+        emptied.was_modified = bool(self._base) or self.is_modified
+        return emptied
 
     def encode(self) -> bytes:
         """Return the values as bytes. Raises ``EncodeError`` for a nested change that cannot be stored."""
@@ -159,7 +182,10 @@ class Changes:
             stored: These values as bytes, or what a merge made of them.
             mine: These values as bytes, as they were before that merge.
         """
-        if mine is not None and mine is not stored:
+        mine = stored if mine is None else mine
+        if self._is_marked or (self._watched and mine != self._base):
+            self.was_modified = True
+        if mine is not stored:
             stored = self._adopt(self._decode(mine), self._decode(stored)) or mine
         self._base = stored
         self._is_marked = self._is_cleared = False

@@ -122,6 +122,16 @@ class Session(SessionMapping):
                     raise too_late("the first save() of a new session")
             transaction.backend.save(transaction)
 
+    def mark_modified(self) -> None:
+        """Have the session stored at the next commit, with its idle limit moved, although nothing in it changed.
+
+        For framework adapters. Changes are noticed without this. A new session that is empty is not stored.
+
+        .. versionadded:: 1.0
+        """
+        with self._transaction.lock:
+            self._transaction.changes().mark()
+
     def derive(self, purpose: str) -> bytes:
         """Return 32 secret bytes for *purpose* that change exactly when the id changes; for paired middleware.
 
@@ -167,6 +177,28 @@ class Session(SessionMapping):
         """Whether there is something to store. Reads nothing."""
         with self._transaction.lock:
             return self._transaction.state is not None and self._transaction.state.changes.is_dirty
+
+    @property
+    def is_modified(self) -> bool:
+        """Whether this request changed the data, or called :meth:`mark_modified` or :meth:`destroy`. Reads nothing.
+
+        Unlike :attr:`is_dirty`, it stays true once the changes are stored. :meth:`rotate` changes no data.
+
+        .. versionadded:: 1.0
+        """
+        with self._transaction.lock:
+            return self._transaction.state is not None and self._transaction.state.changes.is_modified
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether what this request changed was dropped. Reads nothing.
+
+        At a commit, the session turned out to be ended, or under another id, by another request. Or, after
+        :meth:`save`, no response headers left that could have carried its new id.
+
+        .. versionadded:: 1.0
+        """
+        return self._transaction.state is not None and self._transaction.state.is_gone
 
     @property
     def created_at(self) -> float | None:

@@ -774,3 +774,136 @@ def test_threads_that_save_store_each_change_once(site: Managed, session: Sessio
     assert after(site, session)["hits"] == 4
     assert "save_conflict" not in site.happened
     assert "overwritten" not in site.happened
+
+
+# --- for adapters ----------------------------------------------------------------------------------------------------
+
+
+def test_a_marked_session_is_stored_unchanged(site: Managed, session: Session) -> None:
+    """With its idle limit moved, as by any write."""
+    len(session)
+    site.clock.advance(timedelta(seconds=1))
+
+    session.mark_modified()
+
+    assert session.is_dirty
+    assert site.calls_of(lambda: site.commit(session)) == ["update"]
+    assert (session.is_dirty, session.seen_at, dict(session)) == (False, site.clock.now, {"a": 1, "b": [1]})
+
+
+def test_marking_overwrites_nothing(site: Managed) -> None:
+    """It is no assignment: another request's change wins."""
+    cookie = site.begin(a=1)
+    session = site.open(cookie)
+    assert session["a"] == 1
+    site.write(cookie, a=2)
+
+    session.mark_modified()
+    site.commit(session)
+
+    assert site.read(cookie) == {"a": 2}
+
+
+def test_an_empty_session_is_not_stored_for_a_mark(site: Managed) -> None:
+    """Nothing is created until something is stored."""
+    session = site.open()
+    session.mark_modified()
+
+    assert site.calls_of(lambda: site.commit(session)) == []
+    assert site.commit(session).set_cookie is None
+
+
+def test_a_mark_that_comes_too_late_raises(site: Managed, session: Session) -> None:
+    """As any other change does."""
+    len(session)
+    site.finish(session)
+
+    with pytest.raises(HeadersSent):
+        session.mark_modified()
+
+
+@pytest.mark.parametrize(
+    ("do", "is_modified"),
+    [
+        pytest.param(lambda s: s["a"], False, id="read"),
+        pytest.param(lambda s: s["b"], False, id="a list handed out"),
+        pytest.param(lambda s: s.rotate(), False, id="rotate"),
+        pytest.param(lambda s: s.derive("csrf"), False, id="derive"),
+        pytest.param(lambda s: (s["b"], s.rotate()), False, id="a list handed out, and rotate"),
+        pytest.param(lambda s: s["b"].append(2), True, id="nested"),
+        pytest.param(lambda s: s.set("a", 2), True, id="set"),
+        pytest.param(lambda s: s.remove("a"), True, id="remove"),
+        pytest.param(lambda s: s.remove("z"), False, id="remove what is not there"),
+        pytest.param(lambda s: s.increment("a"), True, id="increment"),
+        pytest.param(lambda s: s.clear(), True, id="clear"),
+        pytest.param(lambda s: s.mark_modified(), True, id="marked"),
+        pytest.param(lambda s: s.destroy(), True, id="destroy"),
+        pytest.param(lambda s: (s.destroy(), s.set("a", 1)), True, id="destroyed and begun again"),
+    ],
+)
+@pytest.mark.parametrize("end", ["save", "commit", "failed commit", "race"])
+def test_what_was_modified_stays_so(
+    site: Managed, do: Callable[[Session], Any], end: str, *, is_modified: bool
+) -> None:
+    """Before it is stored, once it is, if it never is, and after a merge with another request's change."""
+    cookie = site.begin(a=1, b=[1])
+    session = site.open(cookie)
+    assert (session.is_modified, session.is_loaded) == (False, False)
+
+    do(session)
+    assert session.is_modified is is_modified
+
+    if end == "save":
+        session.save()
+    elif end == "race":
+        site.race("update", lambda key: site.write(cookie, c=3))
+        site.commit(session)
+    else:
+        site.commit(session, status=500 if end == "failed commit" else 200)
+    assert session.is_modified is is_modified
+
+
+def test_destroying_a_stranger_modifies_nothing(site: Managed) -> None:
+    """There was nothing to end."""
+    session = site.open()
+    session.destroy()
+
+    assert not session.is_modified
+
+
+def test_a_change_before_a_destroy_counts(site: Managed) -> None:
+    """Even where nothing of it was ever stored."""
+    session = site.open()
+    session["a"] = 1
+    session.destroy()
+
+    assert session.is_modified
+
+
+def test_a_session_that_ended_meanwhile_is_gone(site: Managed, session: Session) -> None:
+    """The commit finds it out, and drops the change: the outcome says so, too."""
+    session["c"] = 3
+    site.manager.handle().revoke_all()
+    assert not session.is_gone
+
+    outcome = site.commit(session)
+
+    assert (session.is_gone, outcome.is_gone, outcome.set_cookie) == (True, True, None)
+
+
+@pytest.mark.parametrize("is_used", [False, True])
+def test_a_session_that_lives_is_not_gone(site: Managed, session: Session, *, is_used: bool) -> None:
+    """Used or not; asking reads nothing."""
+    if is_used:
+        session["c"] = 3
+
+    assert (site.commit(session).is_gone, session.is_gone, session.is_loaded) == (False, False, is_used)
+
+
+def test_a_new_id_that_never_left_is_gone(site: Managed, session: Session) -> None:
+    """What ``save()`` stored under it is deleted."""
+    session.rotate()
+    session.save()
+
+    assert site.commit(session, status=None, can_set_cookie=False, is_final=True).is_gone
+    assert site.records() == {}
