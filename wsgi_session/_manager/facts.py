@@ -65,8 +65,8 @@ class CommitFacts:
 
     @property
     def has_content(self) -> bool:
-        """Whether there is something worth a record: data, or a secret derived for paired middleware."""
-        return bool(self._state.changes.data) or self._state.is_derived
+        """Whether there is something worth a record: data, a derived secret, or an adapter's wish."""
+        return bool(self._state.changes.data) or self._state.is_derived or self._state.may_be_empty
 
     @property
     def is_dirty(self) -> bool:

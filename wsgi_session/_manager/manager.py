@@ -141,6 +141,32 @@ class SessionManager:
                 return None
             return self._signer.sign(transaction.use().token)
 
+    def checkpoint(self, session: Session, *, create: bool = False) -> None:
+        """Commit *session* in the middle of a request: :meth:`Session.save`, for frameworks that have more of it.
+
+        Django's ``create()`` is this with *create* after ``destroy()``, and its ``cycle_key()`` is ``rotate()`` and
+        this. Both may come several times in one request; the response carries the last id.
+
+        Args:
+            session: What :meth:`open` or :meth:`open_value` returned.
+            create: Also store a new session that is empty, which nothing else does.
+
+        Raises:
+            HeadersSent: As :meth:`Session.save`, and with *create* when it is too late for a new session's cookie.
+            EncodeError: A nested change cannot be stored, or all values together are too big. Nothing was stored.
+            StoreUnavailable: The store did not answer.
+            StoreConflict: Other requests were faster, for two seconds.
+
+        .. versionadded:: 1.0
+        """
+        transaction = transaction_of(session)
+        with transaction.lock:
+            if create:
+                state = transaction.use()
+                transaction.check_writable(state)
+                state.may_be_empty = True
+            session.save()
+
     def commit(
         self,
         session: Session,

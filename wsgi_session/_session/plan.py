@@ -58,7 +58,7 @@ class Facts(Protocol):
 
     @property
     def has_content(self) -> bool:
-        """There is something worth a record: data, or a secret derived for paired middleware."""
+        """There is something worth a record: data, a derived secret, or an adapter's wish."""
         ...
 
     @property

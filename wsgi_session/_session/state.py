@@ -40,6 +40,8 @@ class SessionState:
     """The secret that the response will carry, once it is decided."""
     is_derived: bool = False
     """Whether paired middleware already used the secret that the response will carry."""
+    may_be_empty: bool = False
+    """Whether an adapter wants a new session stored although there is nothing in it."""
     is_rotation_due: bool = False
     is_unsent: bool = False
     """Whether *stored* is under an id made in this request, whose cookie was not sent yet."""

@@ -626,6 +626,112 @@ def test_without_headers_nothing_begins(site: Managed) -> None:
     assert site.calls_of(lambda: site.commit(session, can_set_cookie=False)) == []
 
 
+# --- in the middle of a request --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_a_checkpoint_saves(site: Managed, *, create: bool) -> None:
+    """What there is to store is stored at this line, once."""
+    cookie = site.begin(a=1)
+    session = site.open(cookie)
+    session["b"] = 2
+
+    assert site.calls_of(lambda: site.manager.checkpoint(session, create=create)) == ["update"]
+    assert site.calls_of(lambda: site.manager.checkpoint(session, create=create)) == []
+    assert site.read(cookie) == {"a": 1, "b": 2}
+
+
+def test_an_empty_session_is_stored_on_request_only(site: Managed) -> None:
+    """``create=True`` gives it an id and a cookie; it lives like any other session."""
+    session = site.open()
+    assert site.calls_of(lambda: site.manager.checkpoint(session)) == []
+
+    assert site.calls_of(lambda: site.manager.checkpoint(session, create=True)) == ["create"]
+    assert (session.is_new, session.is_modified, len(session)) == (False, False, 0)
+    value = site.manager.cookie_value(session)
+    cookie = cookie_of(site.commit(session))
+
+    assert cookie == f"__Host-session={value}"
+    again = site.open(cookie)
+    assert (again.is_new, again.id) == (False, session.id)
+
+
+def test_django_can_create_and_cycle_twice(site: Managed) -> None:
+    """Each step has an id of its own; of all of them the last one lives, and the response carries it."""
+    session = site.open(site.begin(a=1))
+    values = [site.manager.cookie_value(session)]
+
+    def note() -> None:
+        values.append(site.manager.cookie_value(session))
+
+    for _ in range(2):
+        session.destroy()
+        site.manager.checkpoint(session, create=True)
+        note()
+        session.rotate()
+        site.manager.checkpoint(session)
+        note()
+        session["b"] = len(values)
+
+    outcome = site.commit(session)
+
+    assert len(set(values)) == 5
+    assert outcome.value == values[-1]
+    assert [dict(site.manager.open_value(value)) for value in values] == [{}, {}, {}, {}, {"b": 5}]
+    assert len(site.records()) == 1
+
+
+@pytest.mark.parametrize("is_sent", [False, True])
+def test_an_empty_session_whose_cookie_never_left_is_deleted(site: Managed, *, is_sent: bool) -> None:
+    """As any other that ``save()`` began: nobody could ever reach it."""
+    session = site.open()
+    site.manager.checkpoint(session, create=True)
+    if is_sent:
+        site.commit(session, status=500)
+
+    site.finish(session)
+
+    assert len(site.records()) == is_sent
+
+
+def test_a_session_that_was_created_empty_may_be_destroyed(site: Managed) -> None:
+    """Then it is gone, and nothing is created again on its own."""
+    session = site.open()
+    site.manager.checkpoint(session, create=True)
+    session.destroy()
+
+    assert site.commit(session).erase
+    assert site.records() == {}
+
+
+@pytest.mark.parametrize("is_final", [False, True], ids=["head left", "over"])
+def test_it_is_too_late_to_create_a_session(site: Managed, *, is_final: bool) -> None:
+    """No browser could be told of it, so nothing is stored."""
+    session = site.open()
+    len(session)
+    site.send_head(session)
+    if is_final:
+        site.finish(session)
+
+    with pytest.raises(HeadersSent):
+        site.manager.checkpoint(session, create=True)
+    assert site.records() == {}
+
+
+def test_a_creation_that_the_store_cannot_do_raises(site: Managed) -> None:
+    """At this line, and nothing is asked of it any more in this request."""
+    session = site.open()
+
+    def fail(method: str, key: str) -> None:
+        raise StoreUnavailable("down")
+
+    site.spy.before = fail
+
+    with pytest.raises(StoreUnavailable):
+        site.manager.checkpoint(session, create=True)
+    assert site.calls_of(lambda: site.commit(session)) == []
+
+
 # --- phases ----------------------------------------------------------------------------------------------------------
 
 
