@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .._http.cookie import Cookie
-from .._http.headers import HeaderEdit, Headers, add_vary_cookie, has_cookie, replace_cookie
+from .._http.headers import Headers, add_vary_cookie, has_cookie, replace_cookie
 from .._session.session import Session, transaction_of
 
 __all__ = ["Outcome"]
@@ -81,11 +81,6 @@ class Outcome:
     def is_gone(self) -> bool:
         """Whether what the request changed was dropped, as in :attr:`Session.is_gone`."""
         return self.session.is_gone
-
-    @property
-    def edits(self) -> tuple[HeaderEdit, ...]:
-        """What paired middleware adds to the headers."""
-        return transaction_of(self.session).header_edits
 
     def apply(self, headers: Headers) -> Headers:
         """Return *headers* with what this outcome adds: the very same list if the session was not used.
