@@ -84,6 +84,7 @@ _REPLACE: Final = Plan(StoreAction.REPLACE, CookieAction.SEND)
 _WITHDRAW: Final = Plan(StoreAction.WITHDRAW, CookieAction.NOTHING)
 _ROTATE: Final = Plan(StoreAction.ROTATE, CookieAction.SEND)
 _SEND: Final = CookieAction.SEND
+_NO_COOKIE: Final = CookieAction.NOTHING
 
 
 def make_plan(facts: Facts) -> Plan:
@@ -98,7 +99,9 @@ def make_plan(facts: Facts) -> Plan:
     if not facts.exists:
         if can_begin and facts.has_content:
             return _CREATE
-        return Plan(StoreAction.NOTHING, facts.pending_cookie) if facts.can_set_cookie else NOTHING
+        if not facts.can_set_cookie or facts.pending_cookie is _NO_COOKIE:
+            return NOTHING
+        return Plan(StoreAction.NOTHING, facts.pending_cookie)
     if facts.is_rotation_due and can_begin:
         return _ROTATE
     # Last, and only where it matters: it may cost an encoding.
