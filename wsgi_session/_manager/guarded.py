@@ -25,8 +25,11 @@ class GuardedStore:
 
     def __init__(self, store: Store, events: Dispatcher) -> None:
         self._store = store
-        # Once: to find out takes longer than a write.
-        self._able_store = store if isinstance(store, SupportsUpdateOrLoad) else None
+        # Once: to find out takes longer than a write. The class itself must have it: in a wrapper that hands on by
+        # __getattr__ what it does not know, such an update would pass its own by.
+        self._able_store: SupportsUpdateOrLoad | None = None
+        if isinstance(store, SupportsUpdateOrLoad) and hasattr(type(store), "update_or_load"):
+            self._able_store = store
         self._events = events
 
     def load(self, key: str) -> Record | None:

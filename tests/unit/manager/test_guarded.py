@@ -127,3 +127,24 @@ def test_answers_are_passed_on() -> None:
     assert store.delete("k")
     store.close()
     assert events == []
+
+
+def test_a_wrapper_that_hands_on_the_rest_is_asked_for_its_own_update() -> None:
+    """``update_or_load`` of the store inside would pass by what the wrapper's ``update`` is there for."""
+
+    class Wrapper:
+        updates = 0
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(inside, name)
+
+        def update(self, key: str, record: Record, *, version: object) -> bool:
+            self.updates += 1
+            return inside.update(key, record, version=version)
+
+    inside = MemoryStore(clock=FakeClock())
+    wrapper: Any = Wrapper()
+
+    GuardedStore(wrapper, Dispatcher(None, FakeClock())).update_or_load("k", RECORD, version=1)
+
+    assert wrapper.updates == 1
