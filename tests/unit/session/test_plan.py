@@ -9,7 +9,7 @@ from wsgi_session._session.plan import CookieAction, Plan, StoreAction, make_pla
 
 
 class Facts(NamedTuple):
-    """All facts of ``wsgi_session.plan.Facts``, known beforehand."""
+    """All facts of ``wsgi_session._session.plan.Facts``, known beforehand."""
 
     exists: bool
     is_destroyed: bool
