@@ -29,7 +29,7 @@ FLOORS = {
     "stores/sql": "store / database schema / engine row statement / cause command psycopg rested sqlite",
     "stores/sqlite": "store / file",
     "_session": "session / mapping / transaction / state / changes plan / merge operation / path",
-    "_manager": "manager / committer facts finder options outcome registry / guarded lifetime",
+    "_manager": "manager / committer cookie_writer facts finder options outcome registry / guarded lifetime",
     "_wsgi": "middleware / response wrapper / body",
     "csrf": "middleware / options / exempt form origin token",
     "testing": "contract / abilities races records / ending reading resources writing / hooks together / clock",

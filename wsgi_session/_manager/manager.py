@@ -1,14 +1,13 @@
 """Opens and commits sessions against a store. Knows no WSGI: framework adapters use it as the middleware does."""
 
 import logging
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from .._common.clock import clock_of
 from .._common.options import checks_options
-from .._http.cookie import MAX_AGE_S, Cookie
+from .._http.cookie import Cookie
 from .._http.token import TokenSigner
 from .._session.plan import NOTHING, CookieAction, make_plan
 from .._session.session import Session, transaction_of
@@ -19,6 +18,7 @@ from ..errors import ConfigError, StoreUnavailable
 from ..events import Dispatcher, Event
 from ..stores.contract import Store
 from .committer import Committer
+from .cookie_writer import CookieWriter
 from .facts import CommitFacts
 from .finder import Finder
 from .guarded import GuardedStore
@@ -76,6 +76,7 @@ class SessionManager:
         clock = clock_of(clock)
         self._clock = clock
         self._signer = TokenSigner(given_secret(secret), purpose=self.cookie.wire_name)
+        self._writer = CookieWriter(self.cookie, signer=self._signer, lifetime=self.lifetime)
         self.store = make_store(store, clock)
         events = Dispatcher(on_event, clock)
         guarded = GuardedStore(self.store, events)
@@ -91,7 +92,6 @@ class SessionManager:
         )
         self._backend = _StoreBackend(find=finder.find, save=self._save, clock=clock, events=events)
         self._registry = SessionRegistry(self.store, codec=codec, events=events, clock=clock)
-        self._is_http_warned = False
 
     def __repr__(self) -> str:
         return f"<SessionManager of {self.store!r}>"
@@ -215,7 +215,7 @@ class SessionManager:
         if set_cookie is None:
             return Outcome(session)
         if not is_https:
-            self._warn_of_http()
+            self._writer.warn_of_http()
         return Outcome(session, set_cookie, self.cookie)
 
     def _save(self, transaction: Transaction) -> None:
@@ -263,7 +263,7 @@ class SessionManager:
             state.pending_cookie = state.pending_cookie if cookie_action is CookieAction.NOTHING else cookie_action
             return None
         state.pending_cookie, state.is_unsent = CookieAction.NOTHING, False
-        return None if cookie_action is CookieAction.NOTHING else self._set_cookie_value(cookie_action, state, now)
+        return None if cookie_action is CookieAction.NOTHING else self._writer.set_cookie(cookie_action, state, now)
 
     def _pending_cookie(self, state: SessionState) -> str | None:
         """Return the ``Set-Cookie`` value of what ``save()`` committed before the store failed, if any.
@@ -274,27 +274,4 @@ class SessionManager:
         state.pending_cookie, state.is_unsent = CookieAction.NOTHING, False
         if state.is_gone or not (is_unsent or pending is CookieAction.ERASE):
             return None
-        return self._set_cookie_value(pending, state, self._clock())
-
-    def _set_cookie_value(self, cookie_action: CookieAction, state: SessionState, now: float) -> str | None:
-        if cookie_action is CookieAction.ERASE or state.stored is None:
-            return self.cookie.erase()
-        if not self.cookie.persistent:
-            max_age_s = None
-        elif self.cookie.rolling:
-            max_age_s = math.ceil(state.stored.record.expires_at - now)
-        else:
-            max_age_s = math.ceil(min(self.lifetime.absolute_end(state.stored.record.started_at) - now, MAX_AGE_S))
-        return self.cookie.write(
-            state.stored.cookie_value or self._signer.sign(state.stored.token), max_age_s=max_age_s
-        )
-
-    def _warn_of_http(self) -> None:
-        if self.cookie.secure and not self._is_http_warned:
-            self._is_http_warned = True
-            logger.warning(
-                "The Secure cookie %r was issued over plain http. Chromium, Firefox and curl accept that on localhost "
-                "only; Safari, requests and httpx never do. On a developer's machine use Cookie.for_development(); "
-                "behind a proxy that ends TLS make it set wsgi.url_scheme, as werkzeug's ProxyFix does.",
-                self.cookie.wire_name,
-            )
+        return self._writer.set_cookie(pending, state, self._clock())

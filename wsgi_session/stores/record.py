@@ -1,8 +1,12 @@
 """What a store keeps of one session."""
 
 from dataclasses import dataclass, field, replace
+from typing import Final
 
-__all__ = ["Record"]
+__all__ = ["RECORD_FORMAT", "Record"]
+
+RECORD_FORMAT: Final = 2
+"""The format of the records that this release writes; it reads format 1, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -10,7 +14,8 @@ class Record:
     """What a store keeps of one session: the encoded data, its times, and its user. Immutable.
 
     All times are Unix seconds. ``repr`` leaves the data and the user out. *authenticated_at*, *user_id* and *label* are
-    for ``login()``, which this release does not have: stores keep them, and nothing else sets them.
+    for ``login()``, which this release does not have: stores keep them, and nothing else sets them. A store keeps every
+    field but *version* as it is given.
 
     Args:
         data: The session's data as the codec encoded it, at most 64 KiB.
@@ -20,6 +25,12 @@ class Record:
         authenticated_at: When the user last logged in; always ``None`` in this release.
         user_id: The user of the session; always ``None`` in this release.
         label: A text for lists of a user's own sessions, such as a browser's name; always ``None`` in this release.
+        idle_s: This session's own longest gap between two requests, in seconds; ``None``: as configured.
+        absolute_s: This session's own longest age, in seconds; ``None``: as configured.
+        persistent: Whether this session's cookie outlives the browser; ``None``: as configured.
+        meta: What the package itself notes about the session, at most 4 KiB. Not the application's to read.
+        successor: If given, this is the *tombstone* of a session that was rotated: the key under which it goes on.
+        format: How *data* is encoded: 2, or 1 if a former release wrote it.
         version: Lets the store notice that the record changed since it was loaded. Opaque: only the store that made
             it understands it; ``None`` in a record that no store has loaded.
 
@@ -33,6 +44,12 @@ class Record:
     authenticated_at: float | None = None
     user_id: str | None = field(default=None, repr=False)
     label: str | None = field(default=None, repr=False)
+    idle_s: float | None = None
+    absolute_s: float | None = None
+    persistent: bool | None = None
+    meta: bytes = field(default=b"", repr=False)
+    successor: str | None = None
+    format: int = RECORD_FORMAT
     version: object = field(default=None, compare=False)
 
     def renewed(
@@ -48,6 +65,12 @@ class Record:
             authenticated_at=self.authenticated_at,
             user_id=self.user_id,
             label=self.label,
+            idle_s=self.idle_s,
+            absolute_s=self.absolute_s,
+            persistent=self.persistent,
+            meta=self.meta,
+            successor=self.successor,
+            format=self.format,
             version=version,
         )
 
