@@ -54,7 +54,9 @@ def main() -> None:
 
 
 @main.command("peers")
-@click.option("--size", "sizes", default=[1024, 20480], multiple=True, show_default=True, help="Bytes of a session.")
+@click.option(
+    "--size", "sizes", default=[1024, 20480, 65300], multiple=True, show_default=True, help="Bytes of a session."
+)
 @click.option("--rounds", default=20, show_default=True, help="Rounds in which each contender has its turn.")
 @click.option("--calls", "per_turn", default=20, show_default=True, help="Requests in each turn.")
 @_on(*FIELDS)
@@ -84,11 +86,12 @@ def measure_peers(sizes: tuple[int, ...], rounds: int, per_turn: int, names: tup
 def measure_gunicorn(
     kinds: tuple[str, ...], clients: tuple[int, ...], rounds: int, seconds: int, out: Path | None
 ) -> None:
-    """Load gunicorn with wrk, without and with sessions."""
+    """Load gunicorn with wrk, without and with sessions, of this package and of others."""
     with Services() as services, _ticking() as tick:
         redis = redis_server(services)
         turns = {"clients": clients, "rounds": rounds, "seconds": seconds}
-        _show([under_gunicorn.measure(redis, services, kinds=kinds, **turns, tick=tick)], out)
+        tables = [under_gunicorn.measure(redis, services, kinds=kinds, **turns, tick=tick)]
+        _show([*tables, under_gunicorn.measure_peers(services, **turns, tick=tick)], out)
 
 
 @main.command("contention")

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
 OURS = "wsgi_session"
 FLOOR = "bare driver"
+LIVE = "obsession"
+"""In memory it hands the same objects to every request: nothing is stored that could be compared."""
 HASHES = 100
 MAX_COOKIE_BYTES = 4096
+SMALL_BYTES, LARGE_BYTES = 1024, 20480
 
 Added = dict[str, dict[str, float]]
 """What each contender adds for each action, in H: the time of one ``hmac.digest`` of 64 bytes with SHA-256."""
@@ -33,31 +36,43 @@ Added = dict[str, dict[str, float]]
 def measure(name: str, url: str, *, sizes: Sequence[int], rounds: int, calls: int, tick: Tick) -> list[Table]:
     """Measure the field called *name*, whose server is at *url*; return a table for each size, and the budgets."""
     field = FIELDS[name]
-    tables = []
+    tables: list[Table] = []
+    by_size: dict[int, Added] = {}
     budgets = Table(f"{name}-budgets", f"Budgets on {field.label}")
     for size_bytes in sizes:
-        added: Added = in_new_process(_added, name, url, size_bytes, rounds, calls, tick=tick)
-        size = f"{size_bytes // 1024} KB"
+        added = by_size[size_bytes] = in_new_process(_added, name, url, size_bytes, rounds, calls, tick=tick)
+        size = f"{round(size_bytes / 1024)} KB"
         table = Table(f"{name}-{size_bytes}", f"What a session of {size} on {field.label} adds to a request, in H")
         for contender, row in added.items():
             table.add(contender=contender, **{action: row.get(action) for action in ACTIONS})
         tables.append(table)
-        for action, of, limit, figure in _judged(field, added):
+        for action, of, limit, figure in [*_judged(field, added, size_bytes), *_growth(field, by_size, size_bytes)]:
             table_row = {"session": size, "action": action, "of": of, "times": figure, "budget": limit}
             budgets.add(**table_row, is_met=figure <= limit)
     return [*tables, budgets]
 
 
-def _judged(field: Field, added: Added) -> list[tuple[str, str, float, float]]:
+def _growth(field: Field, by_size: dict[int, Added], size_bytes: int) -> list[tuple[str, str, float, float]]:
+    """Return the same for a large session against a small one."""
+    if SMALL_BYTES not in by_size or size_bytes != LARGE_BYTES:
+        return []
+    small, large = by_size[SMALL_BYTES][OURS], by_size[size_bytes][OURS]
+    return [
+        (action, "the same at 1 KB", limit, large[action] / small[action]) for action, limit in field.growth.items()
+    ]
+
+
+def _judged(field: Field, added: Added, size_bytes: int) -> list[tuple[str, str, float, float]]:
     """Return for each budget the action, what it is compared with, how many times that is allowed, and is."""
     rows = []
+    budgets = {SMALL_BYTES: field.budgets, LARGE_BYTES: field.large}.get(size_bytes, {})
     for action in UNUSED:
         ours = added[OURS][action]
         rows.append((action, "Beaker", 0.6, ours / added["Beaker"][action]))
         rows.append((action, "H", 1.5, ours))
     # Who cannot rotate has the session in its cookie, not in the store.
-    on_store = {name: row for name, row in added.items() if "rotate" in row and name not in (OURS, FLOOR)}
-    for action, (limit, rival) in field.budgets.items():
+    on_store = {name: row for name, row in added.items() if "rotate" in row and name not in (OURS, FLOOR, LIVE)}
+    for action, (limit, rival) in budgets.items():
         rivals = {name: row[action] for name, row in on_store.items()}
         of = rival or min(rivals, key=lambda name: rivals[name])
         rows.append((action, of, limit, added[OURS][action] / rivals[of]))

@@ -2,8 +2,7 @@
 
 import re
 import subprocess
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from pathlib import Path
@@ -20,6 +19,14 @@ ROOT = Path(__file__).parents[1]
 WORKERS = {"sync": ["--workers=2"], "gthread": ["--workers=2", "--worker-class=gthread", "--threads=4"]}
 BUDGETS = {"untouched, SQLite": 1.03, "read, SQLite": 1.11, "read, Redis": 1.25}
 BARE = "no sessions"
+OURS = "wsgi_session"
+USES = ("read", "write")
+SITE_NAMES = [
+    f"{framework}, {library}"
+    for framework, peer in {"plain": "Beaker", "Flask": "Flask-Session", "Django": "Django db"}.items()
+    for library in (BARE, OURS, peer)
+]
+"""Those of :mod:`benchmarks.peers.sites`, which only a server can import: it asks for Django's settings."""
 
 
 class Figures(NamedTuple):
@@ -31,6 +38,10 @@ class Figures(NamedTuple):
     """Requests in a second."""
     p50: float
     p99: float
+
+    def in_times_of(self, other: "Figures") -> "Figures":
+        """Return these figures as multiples of the *other* ones."""
+        return Figures(*(mine / theirs for mine, theirs in zip(self, other, strict=True)))
 
 
 class Site(NamedTuple):
@@ -76,14 +87,9 @@ def measure(
         with ExitStack() as stack:
             sites = _sites(stack, services, redis, WORKERS[kind])
             for number in clients:
-                turns = defaultdict(list)
-                for _ in range(rounds):
-                    for name in list(sites) if len(turns[BARE]) % 2 else reversed(sites):
-                        turns[name].append(sites[name].turn(number, seconds))
-                        tick()
-                typical = {name: Figures(*map(median, zip(*all_of, strict=True))) for name, all_of in turns.items()}
+                typical = _typical(sites, clients=number, rounds=rounds, seconds=seconds, tick=tick)
                 for name, figures in typical.items():
-                    times = Figures(*(mine / bare for mine, bare in zip(figures, typical[BARE], strict=True)))
+                    times = figures.in_times_of(typical[BARE])
                     budget = BUDGETS.get(name)
                     table.add(
                         worker=kind,
@@ -94,6 +100,56 @@ def measure(
                         is_met=budget and times.cpu <= budget,
                     )
     return table
+
+
+def measure_peers(services: Services, *, clients: Sequence[int], rounds: int, seconds: int, tick: Tick) -> Table:
+    """Ask the same application in three frameworks, with this package and with another library, all on SQLite."""
+    table = Table("gunicorn-peers", "Requests with sessions on SQLite, as multiples of the application without them")
+    with ExitStack() as stack:
+        sites = _peers(stack, services)
+        for number in clients:
+            typical = _typical(sites, clients=number, rounds=rounds, seconds=seconds, tick=tick)
+            for name, figures in typical.items():
+                framework, _, library = name.partition(", ")
+                request = "untouched" if library == BARE else library.rpartition(" ")[2]
+                times = figures.in_times_of(typical[f"{framework}, {BARE}"])
+                of_ours = figures.in_times_of(typical[f"{framework}, {OURS} {request}"]) if request in USES else None
+                table.add(
+                    clients=number,
+                    application=framework,
+                    sessions=library if library == BARE else library.rpartition(" ")[0],
+                    request=request,
+                    **times._asdict(),
+                    cpu_of_ours=of_ours and of_ours.cpu,
+                )
+    return table
+
+
+def _peers(stack: ExitStack, services: Services) -> dict[str, Site]:
+    sites: dict[str, Site] = {}
+    for name in SITE_NAMES:
+        home = services.tmp("peer")
+        environment = {"BENCHMARK_SITE": name, "BENCHMARK_HOME": str(home)}
+        app = "benchmarks.served:application"
+        server = stack.enter_context(gunicorn(app, *WORKERS["sync"], directory=ROOT, home=home, **environment))
+        visitors = home / "visitors.lua"
+        if name.endswith(BARE):
+            visitors.write_text("")
+            sites[name] = Site(server, "/untouched", visitors)
+            continue
+        visitors.write_text(_visitors(server))
+        sites |= {f"{name} {use}": Site(server, f"/{use}", visitors) for use in USES}
+    return sites
+
+
+def _typical(sites: Mapping[str, Site], *, clients: int, rounds: int, seconds: float, tick: Tick) -> dict[str, Figures]:
+    """Let each site have its turns; return the medians of its figures."""
+    turns: dict[str, list[Figures]] = {name: [] for name in sites}
+    for number in range(rounds):
+        for name in list(sites) if number % 2 else reversed(sites):
+            turns[name].append(sites[name].turn(clients, seconds))
+            tick()
+    return {name: Figures(*map(median, zip(*all_of, strict=True))) for name, all_of in turns.items()}
 
 
 def _sites(stack: ExitStack, services: Services, redis: RedisPlace, options: list[str]) -> dict[str, Site]:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.server
 for library in ("sqlalchemy", "redis", "pymemcache", "psycopg", "rich"):
     pytest.importorskip(library)
 
-PEERS = ("beaker", "cachelib", "django", "flask_session", "flask_sqlalchemy", "memcache", "pyramid")
+PEERS = ("beaker", "cachelib", "django", "flask_session", "flask_sqlalchemy", "memcache", "obsession", "pyramid")
 
 
 @pytest.fixture
@@ -123,9 +123,25 @@ def test_parts_are_timed(main, tmp_path: Path) -> None:
     assert len(times) == 12
 
 
+def test_a_large_session_is_compared_with_a_small_one(main, tmp_path: Path) -> None:
+    """Each size has targets of its own, and a large session is held against a small one, too."""
+    for library in PEERS:
+        pytest.importorskip(library)
+
+    command = "peers --on memory --size 1024 --size 20480 --rounds 1 --calls 2 --out"
+    CliRunner().invoke(main, [*command.split(), str(tmp_path)], catch_exceptions=False)
+
+    rows = json.loads((tmp_path / "memory-budgets.json").read_text())["rows"]
+    large = [(row["action"], row["of"] == "the same at 1 KB") for row in rows if row["session"] == "20 KB"]
+    assert large[-4:] == [("read", False), ("write", False), ("read", True), ("write", True)]
+    # In memory it hands on live objects: nothing to be compared with.
+    assert "obsession" not in {row["of"] for row in rows}
+
+
 def test_gunicorn_is_loaded(main, tmp_path: Path, require) -> None:
-    """Every site answers wrk, with whatever session it has."""
-    pytest.importorskip("beaker")
+    """Every site answers wrk, with whatever session it has, of this package or of another."""
+    for library in PEERS:
+        pytest.importorskip(library)
     require.program("wrk", install="apt-get install wrk")
 
     command = "gunicorn --clients 4 --rounds 1 --seconds 1 --out"
@@ -134,3 +150,7 @@ def test_gunicorn_is_loaded(main, tmp_path: Path, require) -> None:
     rows = json.loads((tmp_path / "gunicorn.json").read_text())["rows"]
     assert [row["clients"] for row in rows] == [4] * 7
     assert all(row["requests"] > 0 for row in rows)
+    peers = json.loads((tmp_path / "gunicorn-peers.json").read_text())["rows"]
+    assert {row["application"] for row in peers} == {"plain", "Flask", "Django"}
+    assert {row["sessions"] for row in peers} >= {"wsgi_session", "Beaker", "Flask-Session", "Django db"}
+    assert all(row["cpu"] > 0 for row in peers)

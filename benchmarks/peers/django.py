@@ -40,7 +40,7 @@ def django_peers(
     def view(request: HttpRequest, name: str) -> HttpResponse:
         action = by_path[request.path_info]
         if action is not None:
-            action(request.session)
+            action(request.session if hasattr(request, "session") else request.environ["session"])
         return HttpResponse(b"ok", content_type="text/plain")
 
     urlpatterns[:] = [path("<name>", view)]

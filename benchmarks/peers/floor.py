@@ -32,6 +32,8 @@ class Floor:
     def read(self) -> None:
         self._driver.get(self._key)
 
+    read_list = read
+
     def write(self) -> None:
         self._driver.get(self._key)
         self._driver.change(self._key, self._data)

@@ -7,7 +7,7 @@ from typing import Any
 from wsgiref.types import WSGIApplication
 
 UNUSED = ("untouched", "anonymous")
-ACTIONS = (*UNUSED, "read", "write", "create", "rotate", "destroy")
+ACTIONS = (*UNUSED, "read", "read_list", "write", "create", "rotate", "destroy")
 
 Action = Callable[[Any], object]
 
@@ -31,6 +31,9 @@ class Actions:
 
     def read(self, session: Any) -> None:
         session["name"]
+
+    def read_list(self, session: Any) -> None:
+        session["cart"]  # whoever has it could change it
 
     def write(self, session: Any) -> None:
         session["visits"] = next(self._numbers)

@@ -1,8 +1,10 @@
 """Plain WSGI applications: with this package, and with Beaker."""
 
+import logging
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+import obsession
 from beaker.middleware import SessionMiddleware as BeakerMiddleware
 
 from wsgi_session import SessionMiddleware
@@ -19,12 +21,22 @@ def ours(store: Store, data: dict[str, Any], secret: str = SECRET) -> Peer:
     return Peer("wsgi_session", app, bare, actions, close=store.close)
 
 
-def beaker(data: dict[str, Any], **where: Any) -> Peer:
+def beaker(data: dict[str, Any], secret: str = SECRET, **where: Any) -> Peer:
     """Return the application with Beaker: no access time, since it would write at every read."""
-    options = {"save_accessed_time": False, "secret": SECRET, "secure": True, "httponly": True}
+    options = {"save_accessed_time": False, "secret": secret, "secure": True, "httponly": True}
     actions = _BeakerActions(data)
     app = BeakerMiddleware(_application(actions, "beaker.session"), None, **options, **where)
     return Peer("Beaker", app, bare, actions)
+
+
+def obsessed(data: dict[str, Any], backend: obsession.Backend) -> Peer:
+    """Return the application with obsession, which signs nothing and ends no session by itself."""
+    logging.getLogger("obsession").setLevel(logging.ERROR)  # it tells of each cookie that it does not know
+    actions = _ObsessionActions(data)
+    app = obsession.SessionMiddleware(
+        _application(actions, "ob.session"), id_persister=obsession.CookieIdPersistence(secure=True), backend=backend
+    )
+    return Peer("obsession", app, bare, actions)
 
 
 class _OurActions(Actions):
@@ -50,6 +62,14 @@ class _BeakerActions(Actions):
     def rotate(self, session: Any) -> None:
         session.regenerate_id()
         session.save()
+
+    def destroy(self, session: Any) -> None:
+        session.delete()
+
+
+class _ObsessionActions(Actions):
+    def rotate(self, session: Any) -> None:
+        session.cycle()
 
     def destroy(self, session: Any) -> None:
         session.delete()

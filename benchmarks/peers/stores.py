@@ -12,13 +12,14 @@ from wsgi_session.stores import store_from_url
 
 from . import floor
 from .peer import Peer
-from .plain import beaker, ours
+from .plain import beaker, obsessed, ours
 
 Data = dict[str, Any]
 Field = tuple[list[Peer], floor.Driver]
 
 
 def in_memory(url: str, home: Path, data: Data) -> Field:
+    import obsession
     from cachelib import SimpleCache
 
     from .django import django_peers
@@ -29,6 +30,7 @@ def in_memory(url: str, home: Path, data: Data) -> Field:
     peers = [
         ours(store_from_url("memory://"), data),
         beaker(data, type="memory"),
+        obsessed(data, obsession.MemoryBackend(size=100_000)),
         flask_session("cachelib", data, SESSION_CACHELIB=SimpleCache(threshold=100_000)),
         *django_peers({"Django cache": "cache"}, data, cache=cache),
         flask_cookie(data),
@@ -42,7 +44,7 @@ def in_sqlite(url: str, home: Path, data: Data) -> Field:
 
     peers = [
         ours(store_from_url(f"sqlite:///{home / 'ours.sqlite3'}"), data),
-        beaker(data, **_in_table(*_sqlite(home / "sqlalchemy.sqlite3"))),
+        beaker(data, **in_table(*sqlite(home / "sqlalchemy.sqlite3"))),
         *django_peers({"Django db": "db"}, data, database=on_sqlite(str(home / "django.sqlite3"))),
     ]
     return peers, floor.OfSQLite(str(home / "floor.sqlite3"))
@@ -51,11 +53,11 @@ def in_sqlite(url: str, home: Path, data: Data) -> Field:
 def in_sqlalchemy(url: str, home: Path, data: Data) -> Field:
     from .flask import flask_session
 
-    theirs, options = _sqlite(home / "theirs.sqlite3")
+    theirs, options = sqlite(home / "theirs.sqlite3")
     peers = [
         ours(store_from_url(f"sqlite+pysqlite:///{home / 'ours.sqlite3'}"), data),
-        beaker(data, **_in_table(theirs, options)),
-        flask_session("sqlalchemy", data, **_in_model(theirs, options)),
+        beaker(data, **in_table(theirs, options)),
+        flask_session("sqlalchemy", data, **in_model(theirs, options)),
     ]
     return peers, floor.OfSQLAlchemy(theirs, options)
 
@@ -70,8 +72,8 @@ def in_postgresql(url: str, home: Path, data: Data) -> Field:
     database |= {"HOST": at.host, "PORT": at.port}
     peers = [
         ours(store_from_url(url), data),
-        beaker(data, **_in_table(theirs, {})),
-        flask_session("sqlalchemy", data, **_in_model(theirs, {})),
+        beaker(data, **in_table(theirs, {})),
+        flask_session("sqlalchemy", data, **in_model(theirs, {})),
         *django_peers({"Django db": "db"}, data, database=database),
     ]
     return peers, floor.OfSQLAlchemy(theirs, {})
@@ -116,7 +118,7 @@ def in_memcached(url: str, home: Path, data: Data) -> Field:
     return peers, floor.OfCache(client, expire=3600)
 
 
-def _sqlite(file: Path) -> tuple[str, dict[str, Any]]:
+def sqlite(file: Path) -> tuple[str, dict[str, Any]]:
     """Return the URL and the options of an engine on *file*, as fast as it can be."""
     return f"sqlite:///{file}", {"creator": partial(_connect, file)}
 
@@ -128,7 +130,7 @@ def _connect(file: Path) -> sqlite3.Connection:
     return connection
 
 
-def _in_model(url: str, engine_options: dict[str, Any]) -> dict[str, Any]:
+def in_model(url: str, engine_options: dict[str, Any]) -> dict[str, Any]:
     """Return Flask-Session's options for a table."""
     from flask_sqlalchemy import SQLAlchemy
 
@@ -136,7 +138,7 @@ def _in_model(url: str, engine_options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "SESSION_SQLALCHEMY": SQLAlchemy()}
 
 
-def _in_table(url: str, engine_options: dict[str, Any]) -> dict[str, Any]:
+def in_table(url: str, engine_options: dict[str, Any]) -> dict[str, Any]:
     """Return Beaker's options for a table, which it must find."""
     from beaker.ext.sqla import SqlaNamespaceManager, make_cache_table
 
