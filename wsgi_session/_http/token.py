@@ -9,21 +9,40 @@ import hmac
 import re
 import secrets
 from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 from itsdangerous import Signer
 from itsdangerous.signer import SigningAlgorithm
 
 from .secret import Secrets, read_secrets
 
-__all__ = ["TokenSigner", "Verified", "derive_secret", "make_token", "store_key"]
-
-# 32 random bytes and a SHA-256 signature, each 43 characters of unpadded base64url.
-_SIGNED_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{43}", re.ASCII)
+__all__ = ["COMPACT", "FULL", "TokenForm", "TokenSigner", "Verified", "derive_secret", "make_token", "store_key"]
 
 
-def make_token() -> str:
-    """Return a new token: 256 random bits as 43 characters of base64url (OWASP ASVS 7.2.3)."""
-    return secrets.token_urlsafe(32)
+class TokenForm(NamedTuple):
+    """How long a token and its signature are. A manager issues and accepts one form only."""
+
+    token_bytes: int
+    signature_bytes: int
+    salt: str
+    """Part of the signature's salt, so that a text in one form never verifies as one in another."""
+    is_signed_again: bool
+    """Whether a cookie that an older secret signed is issued again."""
+
+
+FULL: Final = TokenForm(32, 32, "sid", is_signed_again=True)
+"""256 random bits and all of the signature: 87 characters in a cookie."""
+
+COMPACT: Final = TokenForm(17, 12, "sid-compact", is_signed_again=False)
+"""136 random bits and 96 of the signature: 40 characters, as many as a column for Django's ``session_key`` has.
+
+Other tables have this text as their key, so it stays as it is for as long as the id does, under any secret.
+"""
+
+
+def make_token(form: TokenForm = FULL) -> str:
+    """Return a new token, random bytes as unpadded base64url: 43 characters, or 23 (OWASP ASVS 7.2.3)."""
+    return secrets.token_urlsafe(form.token_bytes)
 
 
 def store_key(token: str) -> str:
@@ -49,7 +68,7 @@ class Verified:
     is_stale: bool
     """Whether an older secret signed it: the cookie must then be issued again."""
     signed: str | None = field(default=None, compare=False)
-    """The text that the newest secret signed; ``None`` if an older one did."""
+    """The text as it came; ``None`` if it is to be signed again."""
 
     def __repr__(self) -> str:
         return f"Verified(is_stale={self.is_stale})"  # error pages show local variables: leave the token out
@@ -61,15 +80,21 @@ class TokenSigner:
     Args:
         secret: One secret or several, newest first, in a list or separated by white space; each at least 32 bytes.
         purpose: What the signed text is for. A signature for another purpose does not verify.
+        form: How long tokens and signatures are.
 
     Raises:
         ConfigError: A secret is missing, too short or a well-known placeholder, or there are more than five.
     """
 
-    __slots__ = ("_signers",)
+    __slots__ = ("_signed_token", "_signers", "_token_length", "form")
 
-    def __init__(self, secret: Secrets, *, purpose: str) -> None:
-        self._signers = tuple(_make_signer(key, purpose) for key in read_secrets(secret))
+    def __init__(self, secret: Secrets, *, purpose: str, form: TokenForm = FULL) -> None:
+        self.form = form
+        self._signers = tuple(_make_signer(key, purpose, form) for key in read_secrets(secret))
+        self._token_length = _base64_length(form.token_bytes)
+        self._signed_token = re.compile(
+            rf"[A-Za-z0-9_-]{{{self._token_length}}}\.[A-Za-z0-9_-]{{{_base64_length(form.signature_bytes)}}}", re.ASCII
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} with {len(self._signers)} secret(s)>"
@@ -78,10 +103,9 @@ class TokenSigner:
         """Return ``token.signature``, made with the newest secret."""
         return self._signers[0].sign(token).decode("ascii")
 
-    @staticmethod
-    def is_well_formed(text: str) -> bool:
+    def is_well_formed(self, text: str) -> bool:
         """Return whether *text* looks like what :meth:`sign` returns; anything else needs no verification."""
-        return _SIGNED_TOKEN.fullmatch(text) is not None
+        return self._signed_token.fullmatch(text) is not None
 
     def verify(self, text: str) -> Verified | None:
         """Return the token in *text*, or ``None`` unless one of our secrets signed exactly this text.
@@ -91,27 +115,36 @@ class TokenSigner:
         """
         if not self.is_well_formed(text):
             return None
-        token, presented = text[:43], text.encode("ascii")
+        token, presented = text[: self._token_length], text.encode("ascii")
         for age, signer in enumerate(self._signers):
             if hmac.compare_digest(signer.sign(token), presented):
-                return Verified(token, age > 0, None if age else text)
+                is_stale = age > 0 and self.form.is_signed_again
+                return Verified(token, is_stale, None if is_stale else text)
         return None
 
 
 class _HMACSHA256(SigningAlgorithm):
-    """What itsdangerous' own class computes, in one call instead of three."""
+    """What itsdangerous' own class computes, in one call instead of three, and no more of it than asked for."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
 
     def get_signature(self, key: bytes, value: bytes) -> bytes:
-        """Return the HMAC-SHA256 of *value*."""
-        return hmac.digest(key, value, "sha256")
+        """Return the first bytes of the HMAC-SHA256 of *value* (RFC 2104, section 5)."""
+        return hmac.digest(key, value, "sha256")[: self._length]
 
 
-def _make_signer(key: bytes, purpose: str) -> Signer:
+def _base64_length(count: int) -> int:
+    """Return how many characters *count* bytes are in unpadded base64."""
+    return -(-count * 8 // 6)
+
+
+def _make_signer(key: bytes, purpose: str, form: TokenForm) -> Signer:
     # One key per purpose by HKDF-SHA256 (RFC 5869): extract, then a single block of expand.
     extracted = hmac.digest(b"wsgi_session/v1", key, "sha256")
     purpose_key = hmac.digest(extracted, b"sid-sign\x01", "sha256")
     # The salt is length-prefixed: a cookie's name can never be mistaken for part of the salt or the other way round.
-    salt = f"wsgi_session.v1:sid:{len(purpose)}:{purpose}"
+    salt = f"wsgi_session.v1:{form.salt}:{len(purpose)}:{purpose}"
     derived = Signer(purpose_key, salt=salt, key_derivation="hmac", digest_method=hashlib.sha256).derive_key()
     # The derivation never changes, so it is done once and not for every cookie.
-    return Signer(derived, salt=salt, key_derivation="none", algorithm=_HMACSHA256())
+    return Signer(derived, salt=salt, key_derivation="none", algorithm=_HMACSHA256(form.signature_bytes))

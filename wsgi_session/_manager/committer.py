@@ -235,7 +235,7 @@ class Committer:
                 return Stored(state.token, key, record)
             if state.is_derived:
                 break  # paired middleware has already given away a secret of this one
-            state.new_token = make_token()
+            state.new_token = make_token(state.form)
         raise StoreConflict("the id made for this session was taken; nothing was stored.")
 
     def _discard(self, key: str) -> None:

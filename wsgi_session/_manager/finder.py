@@ -57,7 +57,7 @@ class Finder:
                     return live[0]
             if reason is not None:
                 self._events.emit(CookieHeaderRejected, reason=reason)
-        return SessionState(Changes(self._codec, {}, b""))
+        return SessionState(Changes(self._codec, {}, b""), form=self._signer.form)
 
     def _candidates(self, values: list[str]) -> list[Verified]:
         """Return those of *values* that one of our secrets signed, each once; report the rest as an event."""
@@ -117,6 +117,7 @@ class Finder:
             record = replace(record, expires_at=expires_at)
         return SessionState(
             Changes(self._codec, data, record.data),
+            form=self._signer.form,
             stored=Stored(verified.token, key, record, verified.is_stale, verified.signed),
             has_future_times=has_future_times,
         )

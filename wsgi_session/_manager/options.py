@@ -1,15 +1,20 @@
 """The options of a manager that take more than one form, or have a default outside the program."""
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from .._http.cookie import Cookie
+from .._http.token import COMPACT, FULL, TokenForm
 from .._values.codec import Codec, JSONCodec
 from ..errors import ConfigError
 from ..stores.contract import Store
 from ..stores.url import DEFAULT_STORE_URL, store_from_url
 
-__all__ = ["checked", "given_codec", "given_secret", "make_store"]
+__all__ = ["checked", "given_codec", "given_cookie", "given_form", "given_secret", "make_store"]
+
+logger = logging.getLogger("wsgi_session")
 
 T = TypeVar("T")
 
@@ -19,6 +24,17 @@ def checked(option: str, value: T, kind: type[T]) -> T:
     if not isinstance(value, kind):
         raise ConfigError(f"{option} must be a {kind.__name__}, such as {kind.__name__}(); got {value!r}.")
     return value
+
+
+def given_cookie(cookie: Cookie | None) -> Cookie:
+    """Return *cookie*, or the default. Raises ``ConfigError`` if it is not one; warns if scripts may read it."""
+    cookie = checked("cookie", Cookie() if cookie is None else cookie, Cookie)
+    if not cookie.httponly:
+        logger.warning(
+            "The session cookie %r is readable by scripts: one injected script can take the session over.",
+            cookie.wire_name,
+        )
+    return cookie
 
 
 def given_codec(codec: Codec | None) -> Codec:
@@ -41,6 +57,13 @@ def given_secret(secret: str | bytes | Sequence[str | bytes] | None) -> str | by
             "spaces). Make one with `wsgi-session keygen`, and keep it: a new one ends all sessions."
         )
     return from_environment
+
+
+def given_form(compact: bool) -> TokenForm:
+    """Return the form of tokens that the option *compact* asks for. Raises ``ConfigError`` if it is not a ``bool``."""
+    if not isinstance(compact, bool):
+        raise ConfigError(f"compact must be True or False, got {compact!r}.")
+    return COMPACT if compact else FULL
 
 
 def make_store(store: Store | str | None, clock: Callable[[], float]) -> Store:

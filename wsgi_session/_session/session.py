@@ -68,7 +68,10 @@ class Session(SessionMapping):
             destroyed_key = state.destroyed_key if state.stored is None else state.stored.key
             # The new state is empty, but still knows the record to delete and the cookie to send.
             transaction.state = SessionState(
-                state.changes.emptied(), destroyed_key=destroyed_key, pending_cookie=state.pending_cookie
+                state.changes.emptied(),
+                form=state.form,
+                destroyed_key=destroyed_key,
+                pending_cookie=state.pending_cookie,
             )
 
     def rotate(self) -> None:
@@ -85,7 +88,7 @@ class Session(SessionMapping):
             transaction.rotation_requested = True
             if state.stored is not None and not state.is_rotation_due:
                 state.is_rotation_due = True
-                state.new_token = make_token()
+                state.new_token = make_token(state.form)
 
     def rotation_requested(self) -> bool:
         """Return whether :meth:`rotate` was called in this request. Reads nothing."""

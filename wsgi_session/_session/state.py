@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .._http.token import make_token
+from .._http.token import FULL, TokenForm, make_token
 from ..stores.record import Record
 from .changes import Changes
 from .plan import CookieAction
@@ -23,7 +23,7 @@ class Stored:
     is_stale: bool = False
     """Whether an older secret signed its cookie."""
     cookie_value: str | None = None
-    """The cookie's value as it came, if the newest secret signed it."""
+    """The cookie's value as it came, unless it is to be signed again."""
 
     def __repr__(self) -> str:
         return f"Stored({self.record!r})"  # error pages show local variables: leave the token out
@@ -36,6 +36,8 @@ class SessionState:
     changes: Changes
     stored: Stored | None = None
     """The session as stored, or ``None`` while nothing is."""
+    form: TokenForm = FULL
+    """The form of new tokens."""
     new_token: str | None = None
     """The secret that the response will carry, once it is decided."""
     is_derived: bool = False
@@ -63,5 +65,5 @@ class SessionState:
             return self.new_token
         if self.stored is not None:
             return self.stored.token
-        self.new_token = make_token()
+        self.new_token = make_token(self.form)
         return self.new_token

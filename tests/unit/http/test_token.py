@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.client import OTHER_SECRET, SECRET
 
-from wsgi_session._http.token import TokenSigner, Verified, derive_secret, make_token, store_key
+from wsgi_session._http.token import COMPACT, FULL, TokenSigner, Verified, derive_secret, make_token, store_key
 
 TOKEN = "A" * 43
 ALPHABET = string.ascii_letters + string.digits + "-_"
@@ -66,7 +66,7 @@ def test_what_was_signed_verifies() -> None:
     text = signer().sign(TOKEN)
 
     assert re.fullmatch(r"A{43}\.[A-Za-z0-9_-]{43}", text)
-    assert TokenSigner.is_well_formed(text)
+    assert signer().is_well_formed(text)
     assert signer().verify(text) == Verified(TOKEN, is_stale=False)
 
 
@@ -147,3 +147,61 @@ def test_repr_says_how_many_secrets_and_nothing_of_them() -> None:
 
     assert repr(rolled) == "<TokenSigner with 2 secret(s)>"
     assert TOKEN not in repr(rolled.verify(rolled.sign(TOKEN)))
+
+
+# --- the compact form ------------------------------------------------------------------------------------------------
+
+
+def compact(*secrets: str) -> TokenSigner:
+    return TokenSigner(secrets or SECRET, purpose="__Host-session", form=COMPACT)
+
+
+def test_a_compact_cookie_has_40_characters() -> None:
+    """136 random bits, a dot, and the first 96 bits of what signs it."""
+    tokens = {make_token(COMPACT) for _ in range(1000)}
+    token = tokens.pop()
+    text = compact().sign(token)
+
+    assert len(tokens) == 999
+    assert re.fullmatch(r"[A-Za-z0-9_-]{23}\.[A-Za-z0-9_-]{16}", text)
+    assert compact().is_well_formed(text)
+    assert compact().verify(text) == Verified(token, is_stale=False)
+    assert text.startswith(token)
+
+
+def test_a_compact_signature_is_the_same_in_every_release() -> None:
+    """The beginning of an HMAC-SHA256 whose salt names the form."""
+    token = "A" * 23
+    purpose_key = hmac.digest(hmac.digest(b"wsgi_session/v1", SECRET.encode(), "sha256"), b"sid-sign\x01", "sha256")
+    salted = hmac.digest(purpose_key, b"wsgi_session.v1:sid-compact:14:__Host-session", "sha256")
+
+    text = compact().sign(token)
+
+    assert base64.urlsafe_b64decode(text.partition(".")[2]) == hmac.digest(salted, token.encode(), "sha256")[:12]
+
+
+def test_one_form_never_passes_for_the_other() -> None:
+    """Neither by its length nor, cut or filled up, by its signature."""
+    for token, ours, other in ((TOKEN, signer(), compact()), ("A" * 23, compact(), signer())):
+        assert other.verify(ours.sign(token)) is None
+        assert not other.is_well_formed(ours.sign(token))
+    assert signer().sign("A" * 23)[:40] != compact().sign("A" * 23)
+
+
+def test_sec_17_one_spelling_only_of_a_compact_cookie() -> None:
+    """The last character of the token has two bits too many, and is signed as text all the same."""
+    text = compact().sign(make_token(COMPACT))
+
+    assert [end for end in ALPHABET if compact().verify(text[:-1] + end)] == [text[-1]]
+    assert [one for one in ALPHABET if compact().verify(text[:22] + one + text[23:])] == [text[22]]
+
+
+def test_a_compact_cookie_stays_as_it_is_under_a_newer_secret() -> None:
+    """Others have it as their key: it verifies, and is not due to be signed again."""
+    old = compact(SECRET).sign(make_token(COMPACT))
+
+    verified = compact(OTHER_SECRET, SECRET).verify(old)
+
+    assert verified == Verified(old[:23], is_stale=False)
+    assert verified.signed == old
+    assert FULL.is_signed_again

@@ -1,6 +1,7 @@
 """The manager: its options, what it tells the response, and that a frozen store or a late call harms nothing."""
 
 import logging
+import secrets
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -41,6 +42,7 @@ def site() -> Managed:
         pytest.param({"on_event": []}, "on_event must be callable or None, got list", id="on_event"),
         pytest.param({"codec": object()}, "codec must be", id="codec"),
         pytest.param({"codec": JSONCodec}, "codec must be", id="codec class"),
+        pytest.param({"compact": 1}, "compact must be True or False, got 1", id="compact"),
         pytest.param({"store": {}}, "got an object of type dict, which lacks a method", id="store"),
         pytest.param({"store": MemoryStore}, "got the class MemoryStore: write MemoryStore(...)", id="store class"),
         pytest.param({"store": "mongodb://localhost"}, "unknown URL scheme 'mongodb'", id="store URL"),
@@ -283,6 +285,58 @@ def test_the_value_is_signed_with_the_newest_secret(site: Managed) -> None:
     value = rolled.cookie_value(session)
 
     assert cookie_of(rolled.commit(session, status=200)) == f"__Host-session={value}" != old
+
+
+def test_a_compact_value_has_40_characters_and_stays_the_same() -> None:
+    """Tables of a framework have it as their key: a newer secret signs it again only when the id changes."""
+    site = managed(compact=True)
+    cookie = site.begin(a=1)
+    rolled = SessionManager(site.spy, secret=[OTHER_SECRET, SECRET], clock=site.clock, compact=True)
+
+    session = rolled.open(cookie)
+    assert session["a"] == 1
+    value = rolled.cookie_value(session)
+    assert value == cookie.partition("=")[2]
+    assert len(value) == 40
+    session["a"] = 2
+    assert rolled.commit(session, status=200).set_cookie is None
+
+    session = rolled.open_value(value)
+    session.rotate()
+    rotated = rolled.commit(session, status=200).value
+    assert rotated == rolled.cookie_value(session)
+    assert len(str(rotated)) == 40
+    assert dict(SessionManager(site.spy, secret=OTHER_SECRET, clock=site.clock, compact=True).open_value(rotated)) == {
+        "a": 2
+    }
+
+
+def test_every_new_id_of_a_compact_manager_is_compact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that follows a destroyed session, or a token that was taken."""
+    site = managed(compact=True)
+    session = site.open(site.begin(a=1))
+    session.destroy()
+    session["b"] = 2
+    outcome = site.commit(session)
+    assert len(str(outcome.value)) == 40
+
+    taken, free = outcome.value, site.open()
+    free["c"] = 3
+    made, coming = secrets.token_urlsafe, [str(taken)[:23]]
+    monkeypatch.setattr(secrets, "token_urlsafe", lambda size: coming.pop() if coming else made(size))
+    assert len(str(site.commit(free).value)) == 40
+    assert coming == []
+    assert site.read(f"__Host-session={taken}") == {"b": 2}
+
+
+def test_a_manager_accepts_one_form_only() -> None:
+    """A cookie in the other form is refused before the store is asked."""
+    for is_compact in (False, True):
+        site = managed(compact=is_compact)
+        other = SessionManager(site.spy, secret=SECRET, clock=site.clock, compact=not is_compact)
+        cookie = site.begin(a=1)
+
+        assert site.calls_of(lambda other=other, cookie=cookie: dict(other.open(cookie))) == []
 
 
 @pytest.mark.parametrize("is_revoked", [False, True], ids=["destroyed", "revoked meanwhile"])
