@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .._http.cookie import Cookie
-from .._http.headers import Headers, add_vary_cookie, has_cookie, replace_cookie
+from .._http.headers import Headers, add_vary_cookie, has_cookie, keep_unshared, replace_cookie
 from .._session.session import Session, transaction_of
+from ..errors import StoreUnavailable
 
 __all__ = ["Outcome"]
 
@@ -82,16 +83,25 @@ class Outcome:
         """Whether what the request changed was dropped, as in :attr:`Session.is_gone`."""
         return self.session.is_gone
 
-    def apply(self, headers: Headers) -> Headers:
+    @property
+    def failure(self) -> StoreUnavailable | None:
+        """Why the store did not answer the request, if it did not: a response of 500 or more is to become a 503."""
+        return transaction_of(self.session).failure
+
+    def apply(self, headers: Headers, *, with_cookie: bool = True) -> Headers:
         """Return *headers* with what this outcome adds: the very same list if the session was not used.
 
         Send what it returns: the session remembers it, since these headers decide whether it may still be used for
         the first time afterwards. Call it again for headers that replace these.
+
+        Args:
+            headers: The names and values of the response headers; the list is not changed.
+            with_cookie: Whether to add the cookie. If not, the framework sets it itself, and *headers* may have it.
         """
         transaction = transaction_of(self.session)
         if transaction.is_used:
             if self.set_cookie is not None:
-                headers = self._with_cookie(headers, self.set_cookie)
+                headers = self._with_cookie(headers, self.set_cookie) if with_cookie else keep_unshared(headers)
             for edit in transaction.header_edits:
                 headers = edit(headers)
             headers = add_vary_cookie(headers)

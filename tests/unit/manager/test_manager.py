@@ -287,6 +287,39 @@ def test_the_value_is_signed_with_the_newest_secret(site: Managed) -> None:
     assert cookie_of(rolled.commit(session, status=200)) == f"__Host-session={value}" != old
 
 
+def test_a_framework_may_set_the_cookie_itself(site: Managed) -> None:
+    """All the rest is applied: no cache keeps the response, and there is no second cookie and no warning of one."""
+    session = site.open()
+    session["a"] = 1
+    outcome = site.commit(session)
+    headers = [("Set-Cookie", f"{outcome.name}={outcome.value}"), ("Cache-Control", "public")]
+
+    assert outcome.apply(headers, with_cookie=False) == [
+        ("Set-Cookie", f"{outcome.name}={outcome.value}"),
+        ("Cache-Control", "no-store"),
+        ("Vary", "Cookie"),
+    ]
+    session = site.open(cookie_of(outcome))
+    assert session["a"] == 1
+    assert site.commit(session).apply(headers, with_cookie=False) == [*headers, ("Vary", "Cookie")]
+
+
+def test_the_outcome_says_why_the_store_did_not_answer(site: Managed) -> None:
+    """An adapter turns the framework's own error page into a 503."""
+    cookie = site.begin(a=1)
+    assert site.commit(site.open(cookie)).failure is None
+
+    def fail(method: str, key: str) -> None:
+        raise StoreUnavailable("down")
+
+    site.spy.before = fail
+    session = site.open(cookie)
+    with pytest.raises(StoreUnavailable):
+        session.get("a")
+
+    assert str(site.commit(session, status=500).failure) == "down"
+
+
 def test_a_compact_value_has_40_characters_and_stays_the_same() -> None:
     """Tables of a framework have it as their key: a newer secret signs it again only when the id changes."""
     site = managed(compact=True)
