@@ -1,0 +1,150 @@
+"""The work of a store does not grow with the number of its sessions: counted by the engine, not timed."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pymysql
+import pytest
+from support import places
+from support.services import Server, Services
+
+from wsgi_session import Record
+from wsgi_session.stores import EXPIRY_GRACE_S, Store, store_from_url
+from wsgi_session.testing import FakeClock
+from wsgi_session.testing.hooks import new_key, new_record, read
+
+FEW, MANY = 200, 20_000
+EXPIRED = 40
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+def fill(store: Store, clock: FakeClock, count: int) -> None:
+    """Store so many sessions, of which a few expired long ago, each of a user of its own."""
+    for number in range(count):
+        age_s = 3600 + EXPIRY_GRACE_S if number < EXPIRED else 0
+        assert store.create(new_key(), aged(replace(new_record(clock), user_id=f"user-{number}"), age_s))
+
+
+def aged(record: Record, age_s: float) -> Record:
+    times = {name: getattr(record, name) - age_s for name in ("created_at", "seen_at", "expires_at")}
+    return replace(record, **times)
+
+
+def actions(store: Any, clock: FakeClock, count: int) -> dict[str, Callable[[], object]]:
+    """Return what a store does for requests, for one user, and in passing."""
+    key = new_key()
+
+    def update() -> None:
+        assert store.update(key, new_record(clock), version=read(store, key).version)
+
+    return {
+        "create": lambda: store.create(key, new_record(clock)),
+        "load": lambda: store.load(key),
+        "update": update,
+        "touch": lambda: store.touch(key, seen_at=clock(), expires_at=clock() + 3600),
+        "of a user": lambda: len(list(store.scan_user(f"user-{count - 1}"))),
+        "sweep": lambda: store.sweep(10),
+        "delete": lambda: store.delete(key),
+    }
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One number: how many instructions SQLite has executed, on all connections."""
+    taken, connect = [0], sqlite3.connect
+
+    def count() -> None:
+        taken[0] += 1
+
+    def connect_and_count(*args: Any, **options: Any) -> sqlite3.Connection:
+        connection = connect(*args, **options)
+        connection.set_progress_handler(count, 1)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", connect_and_count)
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", connect_and_count)
+    return taken
+
+
+@pytest.mark.parametrize("scheme", ["sqlite", "sqlite+pysqlite"])
+def test_sqlite_takes_no_more_steps(scheme: str, tmp_path: Path, clock: FakeClock, steps: list[int]) -> None:
+    """Whatever a request asks for, an index leads there."""
+    taken: dict[int, dict[str, int]] = {FEW: {}, MANY: {}}
+    for count, counted in taken.items():
+        with closing(store_from_url(f"{scheme}:///{tmp_path}/{count}.sqlite3", clock=clock)) as store:
+            fill(store, clock, count)
+            for name, action in actions(store, clock, count).items():
+                before = steps[0]
+                action()
+                counted[name] = steps[0] - before
+
+    for name, few in taken[FEW].items():
+        assert 0 < taken[MANY][name] <= 1.2 * few, name
+
+
+Count = Callable[[], int]
+
+
+@contextmanager
+def rows_of_postgresql(server: Server) -> Iterator[Count]:
+    """Count the rows that PostgreSQL has read by going through the whole table."""
+    url = f"postgresql://test:{places.PASSWORD}@127.0.0.1:{server.port}/postgres"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ANALYZE wsgi_sessions")  # as autovacuum does, sooner or later
+
+        def count() -> int:
+            connection.execute("SELECT pg_stat_clear_snapshot()")
+            (row,) = connection.execute(
+                "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'wsgi_sessions'"
+            ).fetchall()
+            return int(row[0])
+
+        yield count
+
+
+@contextmanager
+def rows_of_mariadb(server: Server) -> Iterator[Count]:
+    """Count the rows that MariaDB has read by going through a table."""
+    connection = pymysql.connect(host="127.0.0.1", port=server.port, user="root", autocommit=True)
+    with closing(connection), connection.cursor() as cursor:
+        cursor.execute("ANALYZE TABLE mysql.wsgi_sessions")
+
+        def count() -> int:
+            cursor.execute("SHOW GLOBAL STATUS LIKE 'Handler_read_rnd_next'")
+            (row,) = cursor.fetchall()
+            return int(row[1])
+
+        yield count
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("make_place", "rows_of"), [(places.postgresql, rows_of_postgresql), (places.mariadb, rows_of_mariadb)]
+)
+def test_a_server_goes_through_no_table(
+    make_place: places.MakePlace,
+    rows_of: Callable[[Server], AbstractContextManager[Count]],
+    clock: FakeClock,
+    require: Any,
+) -> None:
+    """Among twenty thousand sessions, it reads hardly a row that nobody asked for."""
+    with Services(require) as services:
+        place = make_place(services)
+        with closing(store_from_url(place.url, clock=clock)) as store:
+            fill(store, clock, MANY)
+            with rows_of(place.servers[0]) as count:
+                store.close()  # a server adds up what a connection did when it ends
+                before = count()
+                for action in actions(store, clock, MANY).values():
+                    action()
+                store.close()
+                assert count() - before < MANY / 10
