@@ -32,7 +32,8 @@ FLOORS = {
     "_manager": "manager / committer cookie_writer facts finder options outcome registry / guarded lifetime",
     "_wsgi": "middleware / response wrapper / body",
     "csrf": "middleware / options / exempt form origin token",
-    "testing": "contract / abilities races records / ending reading resources writing / hooks together / clock",
+    "testing": "contract / tombstones / abilities races records / ending reading resources writing / hooks together "
+    "/ clock",
     "demo": "server / site / words / journal",
     "cli": "commands / keygen",
 }

@@ -40,6 +40,11 @@ class Store(Protocol):
 
     A record is *live* until its ``expires_at``, on the store's own clock. From that moment on every method answers as
     if it were gone, whether or not it has been removed.
+
+    A record with a ``successor`` is a *tombstone*: :meth:`update` puts it in the place of a session that was rotated,
+    and it names the key under which the session goes on. It is no session. Until it expires, :meth:`load` returns it,
+    :meth:`create`, :meth:`update`, :meth:`touch` and :meth:`delete` return ``False`` and change nothing, and no number
+    and no scan includes it.
     """
 
     def load(self, key: str) -> Record | None:
@@ -60,8 +65,9 @@ class Store(Protocol):
         """Replace the record with *record* if it is live and still the *version* that was loaded.
 
         Return ``False`` and change nothing if it is gone, expired or newer. Its limits only move forward: the later of
-        the old and the new ``seen_at`` and ``expires_at`` is stored. The exception: if the old ``seen_at`` is more than
-        five minutes in the future, a clock ran ahead, and the new limits replace both.
+        the old and the new ``seen_at`` and ``expires_at`` is stored. The exceptions: a tombstone is stored with exactly
+        its own limits; and if the old ``seen_at`` is more than five minutes in the future, a clock ran ahead, and the
+        new limits replace both.
         """
         ...
 
@@ -73,7 +79,10 @@ class Store(Protocol):
         ...
 
     def delete(self, key: str, *, version: object = None) -> bool:
-        """Remove the record, only in that *version* if one is given, and return whether a live one was removed."""
+        """Remove the record, only in that *version* if one is given, and return whether a live one was removed.
+
+        A tombstone stays, and the answer is ``False``.
+        """
         ...
 
     def close(self) -> None:
@@ -89,7 +98,8 @@ class SupportsUpdateOrLoad(Protocol):
         """Replace the record and return ``True`` exactly where :meth:`Store.update` does.
 
         Else change nothing, and return what :meth:`Store.load` returns for *key*, but ``False`` for ``None``: it is
-        gone, expired or unreadable. The caller merges its change into that record, and tries again in its version.
+        gone, expired or unreadable. The caller merges its change into that record, and tries again in its version. A
+        tombstone is returned, too: it is never updated.
         """
         ...
 
@@ -99,7 +109,7 @@ class SupportsSweep(Protocol):
     """A store that can remove expired records on request."""
 
     def sweep(self, limit: int) -> int:
-        """Remove at most *limit* records that expired more than five minutes ago; return how many."""
+        """Remove at most *limit* records, tombstones included, that expired over five minutes ago; return how many."""
         ...
 
 
@@ -116,11 +126,11 @@ class SupportsScan(Protocol):
         ...
 
     def count(self) -> int:
-        """Return the number of live records."""
+        """Return the number of live sessions."""
         ...
 
     def delete_all(self) -> int:
-        """Remove every record; return how many live ones were removed."""
+        """Remove every record, tombstones included; return how many live sessions were removed."""
         ...
 
 

@@ -5,6 +5,7 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from .._common.clock import clock_of
@@ -26,8 +27,8 @@ class MemoryStore:
     """Keeps sessions in this process's memory. They end with it, and no other process sees them.
 
     Args:
-        max_sessions: The largest number of sessions. When it is full, a new session first replaces expired ones, then
-            the one whose limits were moved longest ago.
+        max_sessions: The largest number of sessions, and of tombstones. When it is full, a new session first replaces
+            expired ones, then the one whose limits were moved longest ago.
         clock: Returns the time in Unix seconds. Default: ``time.time``, looked up at each call.
 
     Raises:
@@ -45,8 +46,10 @@ class MemoryStore:
         self._versions = itertools.count(1)
         # Ordered by when a record's limits were last moved, the longest ago first.
         self._records: dict[str, Record] = {}
+        # Apart from the sessions: nothing but load() finds one, and it takes no session's place.
+        self._tombstones: dict[str, Record] = {}
         # Key and version of recently replaced sessions. A rotation creates the session under its new key before it
-        # deletes the old one: if it replaced itself, it must not look as if somebody else had ended it.
+        # ends the old one: if it replaced itself, it must not look as if somebody else had ended it.
         self._given_up: deque[tuple[str, object]] = deque(maxlen=_GIVEN_UP)
         # Ends of records, earliest first. We skip an entry whose record has moved on or is gone.
         self._ends: list[tuple[float, str]] = []
@@ -59,7 +62,7 @@ class MemoryStore:
     def load(self, key: str) -> Record | None:
         """Return the live record under *key*, or ``None``."""
         with self._lock.get():
-            record = self._records.get(key)
+            record = self._records.get(key) or self._tombstones.get(key)
         if record is None or record.expires_at > self._clock():
             return record
         self.events.emit(SessionExpired, id=key)
@@ -68,7 +71,7 @@ class MemoryStore:
     def create(self, key: str, record: Record) -> bool:
         """Insert *record*, unless *key* exists."""
         with self._lock.get():
-            if key in self._records:
+            if key in self._records or key in self._tombstones:
                 return False
             now = self._clock()
             self._remove_expired(now - EXPIRY_GRACE_S, limit=2)
@@ -84,6 +87,8 @@ class MemoryStore:
         """Replace the record if it is live and still this *version*."""
         with self._lock.get():
             current = self._live(key)
+            if record.successor is not None:
+                return self._bury(key, current, record, version=version)
             if current is None or current.version != version:
                 return False
             is_ahead = current.seen_at > self._clock() + EXPIRY_GRACE_S
@@ -114,6 +119,17 @@ class MemoryStore:
                 return False
             del self._records[key]
             return True
+
+    def _bury(self, key: str, current: Record | None, tombstone: Record, *, version: object) -> bool:
+        """Replace the session *current*, if it is still this *version*, or just made room in it, by its tombstone."""
+        if not self._take_given_up(key, version) if current is None else current.version != version:
+            return False
+        self._records.pop(key, None)
+        if len(self._tombstones) >= self._max_sessions:
+            del self._tombstones[next(iter(self._tombstones))]
+        self._tombstones[key] = replace(tombstone, version=next(self._versions))
+        self._note_end(key, tombstone.expires_at)
+        return True
 
     def _take_given_up(self, key: str, version: object) -> bool:
         """Return whether the record was replaced in that *version*; without one, forget it and return ``False``."""
@@ -146,6 +162,7 @@ class MemoryStore:
             now = self._clock()
             removed = sum(record.expires_at > now for record in self._records.values())
             self._records.clear()
+            self._tombstones.clear()
             self._ends.clear()
             self._given_up.clear()
             return removed
@@ -164,17 +181,22 @@ class MemoryStore:
         self._records[key] = record.renewed(
             seen_at=max(record.seen_at, since.seen_at), expires_at=expires_at, version=version
         )
+        self._note_end(key, expires_at)
+
+    def _note_end(self, key: str, expires_at: float) -> None:
         heapq.heappush(self._ends, (expires_at, key))
-        if len(self._ends) > 2 * len(self._records) + 64:
-            self._ends = [(kept.expires_at, kept_key) for kept_key, kept in self._records.items()]
+        kept = self._records, self._tombstones
+        if len(self._ends) > 2 * sum(map(len, kept)) + 64:
+            self._ends = [(record.expires_at, key) for records in kept for key, record in records.items()]
             heapq.heapify(self._ends)
 
     def _remove_expired(self, until: float, limit: int) -> int:
         removed = 0
         while removed < limit and self._ends and self._ends[0][0] <= until:
             expires_at, key = heapq.heappop(self._ends)
-            record = self._records.get(key)
-            if record is not None and record.expires_at == expires_at:
-                del self._records[key]
-                removed += 1
+            for records in (self._records, self._tombstones):
+                record = records.get(key)
+                if record is not None and record.expires_at == expires_at:
+                    del records[key]
+                    removed += 1
         return removed

@@ -1,18 +1,19 @@
 """The promises of a store's abilities: to update or load, to sweep, to scan, to find a user's sessions."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
 from ..events import Dispatcher, Event, ReportsEvents
 from ..stores._parts.reporting import reporting_to
-from ..stores.contract import Store
+from ..stores.contract import Store, SupportsScan
 from ..stores.record import Record
 from .clock import FakeClock
 from .hooks import LIFE, LIFE_S, SECOND, Hooks, assert_same, new_key, new_record, read
 from .together import at_once
 
-__all__ = ["AbilityPromises"]
+__all__ = ["AbilityPromises", "missed_while_rotating"]
 
 GRACE = timedelta(minutes=5)
 
@@ -195,22 +196,8 @@ class AbilityPromises(Hooks):
 
     def test_a_scan_meets_what_rotates_meanwhile(self, store: Store, clock: FakeClock) -> None:
         """A session that moves to another key during the scan is yielded under one of them."""
-        scanner = self.as_scanner(store)
-        keys = {str(number): new_key() for number in range(300)}
-        for label, key in keys.items():
-            store.create(key, new_record(clock, label=label))
-        met = set()
-
-        for number, (_, record) in enumerate(scanner.scan()):
-            met.add(record.label)
-            if number in (0, 150, 290):
-                for label in keys.keys() - met:
-                    old, keys[label] = keys[label], new_key()
-                    store.create(keys[label], new_record(clock, label=label))
-                    store.delete(old)
-
-        missing = len(keys.keys() - met)
-        assert not missing, f"scan() missed {missing} of {len(keys)} sessions that rotated meanwhile"
+        missing = missed_while_rotating(self.as_scanner(store), store, clock, lambda old, _: store.delete(old))
+        assert not missing, f"scan() missed {missing} of 300 sessions that rotated meanwhile"
 
     def test_sessions_can_be_deleted_while_they_are_scanned(self, store: Store, clock: FakeClock) -> None:
         """Deleting each session as it is yielded leaves none."""
@@ -257,3 +244,21 @@ class AbilityPromises(Hooks):
             assert {key for key, _ in found} == keys[name], f"scan_user({name!r}) did not yield that user's sessions"
             assert len(found) == 2, f"scan_user({name!r}) yielded {len(found)} sessions, not 2"
         assert list(index.scan_user("nobody")) == [], "scan_user() yielded sessions of a user who has none"
+
+
+def missed_while_rotating(
+    scanner: SupportsScan, store: Store, clock: FakeClock, end: Callable[[str, str], object]
+) -> int:
+    """Rotate sessions while they are scanned; *end* ends an old key, given the new one. Return how many were missed."""
+    keys = {str(number): new_key() for number in range(300)}
+    for label, key in keys.items():
+        store.create(key, new_record(clock, label=label))
+    met = set()
+    for number, (_, record) in enumerate(scanner.scan()):
+        met.add(record.label)
+        if number in (0, 150, 290):
+            for label in keys.keys() - met:
+                old, keys[label] = keys[label], new_key()
+                store.create(keys[label], new_record(clock, label=label))
+                end(old, keys[label])
+    return len(keys.keys() - met)

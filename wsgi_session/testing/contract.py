@@ -3,11 +3,12 @@
 from .abilities import AbilityPromises
 from .races import RacePromises
 from .records import RecordPromises
+from .tombstones import TombstoneAbilityPromises, TombstonePromises
 
 __all__ = ["StoreContract"]
 
 
-class StoreContract(RecordPromises, RacePromises, AbilityPromises):
+class StoreContract(RecordPromises, TombstonePromises, RacePromises, AbilityPromises, TombstoneAbilityPromises):
     """What every store must do. Subclass it in a test module, and pytest shows whether your store does.
 
     ::

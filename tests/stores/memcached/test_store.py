@@ -35,6 +35,7 @@ from wsgi_session.testing import FakeClock, StoreContract
 from wsgi_session.testing.abilities import AbilityPromises
 from wsgi_session.testing.hooks import LIFE_S, new_key, new_record, read
 from wsgi_session.testing.together import at_once, in_processes
+from wsgi_session.testing.tombstones import TombstoneAbilityPromises, TombstonePromises
 
 SECOND = timedelta(seconds=1)
 DAY_S = 24 * 3600
@@ -172,6 +173,12 @@ class MemcachedContract(StoreContract):
     # integration.
     locals().update(dict.fromkeys(name for name in vars(AbilityPromises) if name.startswith("test_")))
     test_load_leaves_expired_records_alone = None
+    # Until it keeps tombstones.
+    locals().update(
+        dict.fromkeys(
+            name for name in {**vars(TombstonePromises), **vars(TombstoneAbilityPromises)} if name.startswith("test_")
+        )
+    )
 
     @pytest.fixture(autouse=True)
     def an_empty_place(self) -> None:

