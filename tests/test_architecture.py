@@ -29,7 +29,8 @@ FLOORS = {
     "stores/sql": "store / database schema / engine row statement / cause command psycopg rested sqlite",
     "stores/sqlite": "store / file",
     "_session": "session / mapping / transaction / state / changes plan / merge operation / path",
-    "_manager": "manager / committer cookie_writer facts finder options outcome registry / guarded lifetime",
+    "_manager": "manager / committer cookie_writer facts finder options outcome registry / rotation / writer "
+    "/ guarded lifetime",
     "_wsgi": "middleware / response wrapper / body",
     "csrf": "middleware / options / exempt form origin token",
     "testing": "contract / tombstones / abilities races records / ending reading resources writing / hooks together "

@@ -99,8 +99,8 @@ def managed(*, is_merging: bool = False, **options: Any) -> Managed:
 def make_impatient(manager: SessionManager) -> list[float]:
     """Let time run ahead whenever *manager* looks, so that two seconds of tries pass at once; return its pauses."""
     looks, pauses = count(), list[float]()
-    manager._committer._monotonic = lambda: next(looks) * 0.2
-    manager._committer._sleep = pauses.append
+    manager._committer._writer.monotonic = lambda: next(looks) * 0.2
+    manager._committer._writer._sleep = pauses.append
     return pauses
 
 

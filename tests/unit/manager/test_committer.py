@@ -9,7 +9,7 @@ import pytest
 from support.managed import Managed, cookie_of, make_impatient, managed
 
 from wsgi_session import Record, Session
-from wsgi_session._manager.committer import MAX_COLLISIONS, MAX_PAUSE_S
+from wsgi_session._manager.writer import MAX_COLLISIONS, MAX_PAUSE_S
 from wsgi_session.errors import EncodeError, SessionTooLarge, StoreConflict, StoreUnavailable
 from wsgi_session.events import SaveConflict, SessionRotated, ValueOverwritten
 

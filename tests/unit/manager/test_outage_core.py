@@ -176,8 +176,8 @@ def test_a_server_that_swallows_everything_costs_one_time_out(
     visitor: Visitor, change: Callable[[Session], Any], method: str, calls: list[str], *, is_silent: bool
 ) -> None:
     """A record that may have been created is discarded only where the failure came at once."""
-    committer, now = visitor.app._manager._committer, [0.0]  # type: ignore[attr-defined]
-    committer._monotonic = lambda: now[0]
+    now = [0.0]
+    visitor.app._manager._committer._writer.monotonic = lambda: now[0]  # type: ignore[attr-defined]
 
     def before(called: str, key: str) -> None:
         if called == method:
@@ -246,7 +246,7 @@ def fail(key: str) -> None:
 def disturb(site: Managed, cookie: str, *, is_failing: bool) -> None:
     """Let each update meet a newer version; with *is_failing*, the store then fails to load it."""
     ticks = iter(range(1000))
-    site.manager._committer._monotonic = lambda: next(ticks) * 0.5
+    site.manager._committer._writer.monotonic = lambda: next(ticks) * 0.5
 
     def before(method: str, key: str) -> None:
         if method == "update":
