@@ -15,7 +15,7 @@ from wsgi_session import Event, Record, SessionManager
 from wsgi_session._http.cookie import MAX_CANDIDATES, MAX_HEADER_BYTES
 from wsgi_session._http.secret import MAX_SECRETS, MIN_SECRET_BYTES
 from wsgi_session._manager.finder import MAX_LOOKUPS
-from wsgi_session._values.limits import MAX_DATA_BYTES, MAX_DEPTH, MAX_INT_DIGITS
+from wsgi_session._values.limits import DEFAULT_MAX_BYTES, MAX_DEPTH, MAX_INT_DIGITS
 from wsgi_session.stores import Store
 
 ROOT = Path(__file__).parents[1]
@@ -120,12 +120,12 @@ def test_the_pages_count_the_methods_of_a_store_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("page", "row"),
     [
-        ("docs/deployment.md", f"| the values of one session, as stored | {MAX_DATA_BYTES // 1024} KiB |"),
+        ("docs/deployment.md", f"| the values of one session, as stored | {DEFAULT_MAX_BYTES // 1024} KiB |"),
         ("docs/deployment.md", f"| nesting of values | {MAX_DEPTH} levels |"),
         ("docs/deployment.md", f"| the `Cookie` header of a request | {MAX_HEADER_BYTES // 1024} KiB |"),
         ("docs/deployment.md", f"| {MAX_CANDIDATES}, of which {MAX_LOOKUPS} signed by us and one live |"),
         ("docs/deployment.md", f"| secrets | {MAX_SECRETS}, each at least {MIN_SECRET_BYTES} bytes |"),
-        ("docs/values.md", f"| {MAX_DATA_BYTES // 1024} KiB ({MAX_DATA_BYTES:,} bytes) |"),
+        ("docs/values.md", f"| {DEFAULT_MAX_BYTES // 1024} KiB ({DEFAULT_MAX_BYTES:,} bytes) |"),
         ("docs/values.md", f"| nesting | {MAX_DEPTH} levels |"),
         ("docs/values.md", f"| one `int` | {MAX_INT_DIGITS} digits |"),
     ],

@@ -18,7 +18,7 @@ import msgspec
 
 from ..errors import EncodeError, SessionTooLarge
 from .from_json import NOT_OURS, from_json
-from .limits import MAX_DATA_BYTES, MAX_DEPTH, is_endless
+from .limits import DEFAULT_MAX_BYTES, MAX_DEPTH, is_endless
 from .plain_json import is_shallow, is_untagged, plain_json
 from .to_json import AS_IS, WRITERS, Unfit, fields_of, is_text, path_to_surrogate, to_json, where
 
@@ -68,7 +68,7 @@ class JSONCodec:
     def encode(self, data: Mapping[str, Any], /) -> bytes:
         """Return *data* as bytes. Raises: see :meth:`Codec.encode`."""
         payload = plain_json(data)
-        if payload is None or len(payload) > MAX_DATA_BYTES:
+        if payload is None or len(payload) > DEFAULT_MAX_BYTES:
             payload = self._encode_each(data)
         return payload
 
@@ -88,17 +88,17 @@ class JSONCodec:
         except UnicodeEncodeError:
             path = path_to_surrogate(data) or []
             raise EncodeError(f"{where(path)} holds text with a lone surrogate, which UTF-8 cannot carry") from None
-        if len(payload) > MAX_DATA_BYTES:
+        if len(payload) > DEFAULT_MAX_BYTES:
             largest = max(tree, key=lambda key: len(msgspec.json.encode(tree[key])))
             raise SessionTooLarge(
-                f"the session has {len(payload)} bytes when stored, at most {MAX_DATA_BYTES} are allowed; the largest "
-                f"value is {where([largest])}. Keep large things in a store of their own and their id in the session."
+                f"the session has {len(payload)} bytes when stored, at most {DEFAULT_MAX_BYTES} are allowed; the "
+                f"largest value is {where([largest])}. Keep large things in a store of their own and their id in the session."
             )
         return payload
 
     def decode(self, payload: bytes, /) -> dict[str, Any] | None:
         """Return what :meth:`encode` was given, or ``None`` if *payload* is not ours. Never raises."""
-        if len(payload) > MAX_DATA_BYTES:
+        if len(payload) > DEFAULT_MAX_BYTES:
             return None
         try:
             data = msgspec.json.decode(payload)
@@ -128,9 +128,9 @@ def _check_parts(key: str, value: Any) -> None:
         if not parts:
             return
         count += sum(map(len, parts))
-        if count > MAX_DATA_BYTES:
+        if count > DEFAULT_MAX_BYTES:
             raise _TooManyParts(
-                f"{where([key])} has more than {MAX_DATA_BYTES} parts; a part that is in several others counts in "
+                f"{where([key])} has more than {DEFAULT_MAX_BYTES} parts; a part that is in several others counts in "
                 "each. Keep large things in a store of their own and their id in the session."
             )
 

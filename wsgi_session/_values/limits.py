@@ -2,9 +2,14 @@
 
 from typing import Final
 
-__all__ = ["MAX_DATA_BYTES", "MAX_DEPTH", "MAX_INT_DIGITS", "is_endless"]
+__all__ = ["DEFAULT_MAX_BYTES", "MAX_DATA_BYTES", "MAX_DEPTH", "MAX_INT_DIGITS", "is_endless"]
 
-MAX_DATA_BYTES: Final = 64 * 1024
+DEFAULT_MAX_BYTES: Final = 64 * 1024
+"""How many bytes all values of a session may have together, unless an option says otherwise."""
+
+MAX_DATA_BYTES: Final = 1024 * 1024
+"""How many bytes that option allows at most; a store that holds more data in a record has damaged or planted data."""
+
 MAX_DEPTH: Final = 32
 MAX_INT_DIGITS: Final = 3900
 

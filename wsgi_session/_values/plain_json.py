@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from .limits import MAX_DATA_BYTES, MAX_DEPTH, MAX_INT_DIGITS, is_endless
+from .limits import DEFAULT_MAX_BYTES, MAX_DEPTH, MAX_INT_DIGITS, is_endless
 
 __all__ = ["is_shallow", "is_untagged", "plain_json"]
 
@@ -27,7 +27,7 @@ def plain_json(data: Mapping[str, Any]) -> bytes | None:
         if items is None:
             return None
         payload = msgspec.json.encode(data)
-        is_plain = len(payload) <= MAX_DATA_BYTES and is_untagged(payload) and _are_exact(items, payload)
+        is_plain = len(payload) <= DEFAULT_MAX_BYTES and is_untagged(payload) and _are_exact(items, payload)
     except Exception:  # noqa: BLE001  the slow path reports what and where
         return None
     return payload if is_plain else None
@@ -44,7 +44,7 @@ def _json_items(data: Any) -> list[Any] | None:
     containers = [data]
     for _ in range(MAX_DEPTH + 1):
         length = sum(map(len, containers))
-        if len(every) + length > MAX_DATA_BYTES:
+        if len(every) + length > DEFAULT_MAX_BYTES:
             return None
         # In one call. A dict that ever had a key other than a plain ``str`` gives its keys too: the count is too high.
         items = get_referents(*containers)

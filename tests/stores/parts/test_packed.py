@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgi_session import Record
+from wsgi_session._values.limits import MAX_DATA_BYTES
 from wsgi_session.errors import StoreUnavailable
 from wsgi_session.stores._parts.packed import JUDGED_BYTES, LIMITS, is_live, limits_in, packed, unpacked
 
@@ -89,7 +90,9 @@ def at(place: int, part: bytes) -> Callable[[bytes], bytes]:
         pytest.param(at(52, b"\xff\xff\xff\x00"), id="a negative size"),
         pytest.param(lambda value: value.replace(b"ada", b"\xff\xfe\xfd"), id="no UTF-8"),
         pytest.param(lambda value: value + bytes(2 << 20), id="a giant"),
-        pytest.param(lambda _: packed(KEY, replace(RECORD, data=bytes(65_537))), id="more data than a session has"),
+        pytest.param(
+            lambda _: packed(KEY, replace(RECORD, data=bytes(MAX_DATA_BYTES + 1))), id="more data than a session has"
+        ),
         pytest.param(lambda _: packed("another" + KEY[7:], RECORD), id="written for another key"),
     ],
 )

@@ -21,6 +21,7 @@ import pytest
 import sqlalchemy as sa
 from support.services import Server, free_port
 
+from wsgi_session._values.limits import MAX_DATA_BYTES
 from wsgi_session.errors import ConfigError, StoreUnavailable
 from wsgi_session.events import Dispatcher, Event, StoreFailed
 from wsgi_session.stores._parts import per_process
@@ -160,7 +161,7 @@ class _SQLHooks:
         with engine.begin() as connection:
             connection.execute(
                 sa.text(f"UPDATE {table} SET data = :data WHERE session_key = :key"),
-                {"data": bytes(64 * 1024 + 1), "key": key},
+                {"data": bytes(MAX_DATA_BYTES + 1), "key": key},
             )
 
     def make_broken_store(self, clock: FakeClock) -> SQLStore:

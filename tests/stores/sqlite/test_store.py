@@ -23,6 +23,7 @@ import pytest
 from support.files import open_files, umask
 
 from wsgi_session import CookieRejected, Event, Record, StoreFailed
+from wsgi_session._values.limits import MAX_DATA_BYTES
 from wsgi_session.errors import ConfigError, StoreUnavailable
 from wsgi_session.events import Dispatcher
 from wsgi_session.stores import (
@@ -568,7 +569,7 @@ def test_a_full_disk_loses_nothing_that_was_stored(path: Path, store: SQLiteStor
 DAMAGES = {
     "data text": "data = '{}'",
     "data number": "data = 7",
-    "data too big": "data = zeroblob(65537)",
+    "data too big": f"data = zeroblob({MAX_DATA_BYTES + 1})",
     "created text": "created_at = 'yesterday'",
     "seen blob": "seen_at = x'00'",
     "expires text": "expires_at = 'never'",
