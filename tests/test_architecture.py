@@ -28,7 +28,7 @@ FLOORS = {
     "stores/redis": "store / address scan / keyspace / topology / node / connections watch / driver replies scripts",
     "stores/sql": "store / database schema / engine row statement / cause command psycopg rested sqlite",
     "stores/sqlite": "store / file",
-    "_session": "session / mapping / transaction / state / changes plan / merge operation / path",
+    "_session": "session / mapping / transaction / state / changes plan / identity merge operation / path",
     "_manager": "manager / committer cookie_writer facts finder options outcome registry / rotation / writer "
     "/ guarded lifetime",
     "_wsgi": "middleware / response wrapper / body",

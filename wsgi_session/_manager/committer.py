@@ -80,6 +80,7 @@ class Committer:
     def _create(self, state: SessionState, now: float) -> None:
         expires_at = self._lifetime.ends_at(started_at=now, seen_at=now)
         record = Record(data=state.changes.encode(), created_at=now, seen_at=now, expires_at=expires_at)
+        record = state.bound(record, now)
         created = self._writer.insert(state, record)
         self._writer.mark_stored(state, created, record)
         state.new_token, state.is_unsent = None, True

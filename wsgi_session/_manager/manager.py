@@ -22,7 +22,7 @@ from .facts import CommitFacts
 from .finder import Finder
 from .guarded import GuardedStore
 from .lifetime import Lifetime
-from .options import checked, given_codec, given_cookie, given_form, given_secret, make_store
+from .options import checked, given_codec, given_cookie, given_form, given_secret, given_user_key, make_store
 from .outcome import Outcome
 from .registry import SessionRegistry
 
@@ -37,6 +37,7 @@ class _StoreBackend:
     save: Callable[[Transaction], None]
     clock: Callable[[], float]
     events: Dispatcher
+    user_key: str | None
 
 
 @checks_options
@@ -64,6 +65,7 @@ class SessionManager:
         codec: Codec | None = None,
         on_event: Callable[[Event], None] | None = None,
         clock: Callable[[], float] | None = None,
+        user_key: str | None = None,
         compact: bool = False,
     ) -> None:
         self.cookie = given_cookie(cookie)
@@ -71,6 +73,7 @@ class SessionManager:
         codec = given_codec(codec)
         if on_event is not None and not callable(on_event):
             raise ConfigError(f"on_event must be callable or None, got {type(on_event).__name__}.")
+        user_key = given_user_key(user_key)
         clock = clock_of(clock)
         self._clock = clock
         purpose, form = self.cookie.wire_name, given_form(compact)
@@ -89,7 +92,7 @@ class SessionManager:
             events=events,
             clock=clock,
         )
-        self._backend = _StoreBackend(find=finder.find, save=self._save, clock=clock, events=events)
+        self._backend = _StoreBackend(find=finder.find, save=self._save, clock=clock, events=events, user_key=user_key)
         self._registry = SessionRegistry(self.store, codec=codec, events=events, clock=clock)
 
     def __repr__(self) -> str:

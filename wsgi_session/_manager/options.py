@@ -12,7 +12,7 @@ from ..errors import ConfigError
 from ..stores.contract import Store
 from ..stores.url import DEFAULT_STORE_URL, store_from_url
 
-__all__ = ["checked", "given_codec", "given_cookie", "given_form", "given_secret", "make_store"]
+__all__ = ["checked", "given_codec", "given_cookie", "given_form", "given_secret", "given_user_key", "make_store"]
 
 logger = logging.getLogger("wsgi_session")
 
@@ -64,6 +64,13 @@ def given_form(compact: bool) -> TokenForm:
     if not isinstance(compact, bool):
         raise ConfigError(f"compact must be True or False, got {compact!r}.")
     return COMPACT if compact else FULL
+
+
+def given_user_key(user_key: str | None) -> str | None:
+    """Return *user_key*. Raises ``ConfigError`` if it is no key of a session."""
+    if user_key is not None and (not isinstance(user_key, str) or not user_key):
+        raise ConfigError(f"user_key must be a key of the session, such as '_user_id', or None; got {user_key!r}.")
+    return user_key
 
 
 def make_store(store: Store | str | None, clock: Callable[[], float]) -> Store:

@@ -34,7 +34,7 @@ class SessionSummary:
         created_at: When the session began; survives rotation.
         seen_at: When a request last moved the idle limit.
         expires_at: When it ends if it is not used again.
-        authenticated_at: When the user last logged in; always ``None`` in this release, which has no ``login()``.
+        authenticated_at: When the user last logged in; ``None`` if nobody did, or without the option ``user_key``.
         size_bytes: The size of the stored data.
         data: The session's values, a copy; empty if they cannot be read.
     """

@@ -23,7 +23,7 @@ class Rotator:
     def rotate(self, state: SessionState, stored: Stored, now: float) -> bool:
         """Create the new record, then delete the old one in the version that was copied."""
         key, version = stored.key, stored.record.version
-        mine = self._writer.as_used_now(stored.record, now, state.changes.encode())
+        mine = self._writer.as_used_now(state.bound(stored.record, now), now, state.changes.encode())
         rotated = self._writer.insert(state, mine)
         is_kept, until = False, None
         overwritten: tuple[str, ...] = ()

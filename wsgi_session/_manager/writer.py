@@ -94,11 +94,12 @@ class Writer:
         if record is None or theirs is None:
             return None
         merged = state.changes.merge_into(theirs)
-        return record.version, self.as_used_now(record, now, self._codec.encode(merged.data)), merged.overwritten
+        used = self.as_used_now(state.bound(record, now), now, self._codec.encode(merged.data))
+        return record.version, used, merged.overwritten
 
     def mark_stored(self, state: SessionState, stored: Stored, mine: Record) -> None:
         """Mark everything done so far as stored: *mine* was merged into *stored*."""
-        state.stored = stored
+        state.stored, state.binding = stored, None
         state.has_future_times = False
         state.changes.mark_stored(stored.record.data, mine.data)
 

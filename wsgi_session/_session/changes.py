@@ -10,9 +10,10 @@ from typing import Any, Final
 from .._values.codec import Codec, as_stored
 from .._values.value import copied, is_mutable
 from ..errors import EncodeError
+from .identity import NO_USER_KEY
 from .merge import Merged, is_overwritten, is_same, merge
 from .operation import Operation, appended, applied, defaulted, redone, removed, require_list, written
-from .path import ABSENT, Key, Path, find, look, path_of, put
+from .path import ABSENT, Key, Path, find, look, outermost, path_of, put
 
 __all__ = ["Changes"]
 
@@ -37,6 +38,7 @@ class Changes:
         "_operations",
         "_watched",
         "data",
+        "user_key",
         "was_modified",
     )
 
@@ -45,6 +47,8 @@ class Changes:
         self._base = base
         self._is_marked = False
         self._is_cleared = False
+        # What is to know of each change of the user's id before it is made, and may refuse it by an error.
+        self.user_key = NO_USER_KEY
         # Keys that got a new value, or were removed: what others did to them no longer matters.
         self._assigned: set[str] = set()
         self._operations: dict[str, list[Operation]] = {}
@@ -89,6 +93,7 @@ class Changes:
         Assigning the list or dict that is already there gives no new value: changes inside of it are merged as usual.
         """
         value = as_stored(self._codec, key, value)
+        self.user_key.tell((key,), value)
         if not is_mutable(value):
             self.data[key] = value
             self._mark_assigned(key)
@@ -104,6 +109,7 @@ class Changes:
         """Set the entry at *path*, and no more than that. Raises as :meth:`assign`, and as :func:`find`."""
         held = find(self.data, path)
         value = self._as_stored_at(path, value)
+        self.user_key.tell(path, value)
         self._watch(path, value)
         if type(value) in _LIVE and value is held:
             self._is_marked = True
@@ -114,12 +120,14 @@ class Changes:
     def set_default(self, key: str, value: Any) -> None:
         """Set the absent *key*, if it is still absent when this is stored. Raises as :meth:`assign`."""
         value = as_stored(self._codec, key, value)
+        self.user_key.tell((key,), value)
         self.data[key] = value
         self._watch((key,), value)
         self._remember(defaulted((key,), value))
 
     def remove(self, key: str) -> Any:
         """Remove *key* and return its value. Raises ``KeyError`` when it is absent."""
+        self.user_key.tell((key,), ABSENT)
         value = self.data.pop(key)
         self._mark_assigned(key)
         return value
@@ -137,15 +145,24 @@ class Changes:
         """Remove everything, including what other requests commit before this one does."""
         if not self.data and not self._is_marked:
             return
+        self.user_key.tell((self.user_key.key,), ABSENT)
         self.data.clear()
         self._assigned.clear()
         self._operations.clear()
+        self._is_cleared = self._is_marked = True
+
+    def keep_own(self) -> None:
+        """Remove all but what this request has set, including what other requests commit before this one does."""
+        was_there = self._decode(self._base)
+        self.data = {key: value for key, value in self.data.items() if key in self._assigned or key not in was_there}
+        self._assigned, self._operations = set(self.data), {}
         self._is_cleared = self._is_marked = True
 
     def apply(self, key: Key, function: Callable[[Any], Any]) -> Any:
         """Replace the value of *key* by the result of *function*, and remember the function."""
         path = path_of(key)
         value = copied(self._as_stored_at(path, function(copied(find(self.data, path)))))
+        self.user_key.tell(path, value)
         put(self.data, path, value)
         self._remember(applied(path, function))
         self._watch(path, value)
@@ -154,10 +171,9 @@ class Changes:
     def append(self, key: Key, item: Any) -> None:
         """Append *item* to the list under *key*, in place, so code that holds the list sees it."""
         path = path_of(key)
-        items = find(self.data, path)
+        items = [] if (held := find(self.data, path)) is ABSENT else held
         self._as_stored_at(path, [item])
-        if items is ABSENT:
-            items = []
+        self.user_key.tell(path, items)
         require_list(items).append(item)
         put(self.data, path, items)
         self._watch(path, item)
@@ -166,6 +182,7 @@ class Changes:
     def emptied(self) -> "Changes":
         """Return the changes of a new session, of which nothing is stored."""
         emptied = Changes(self._codec, {}, b"")
+        emptied.user_key = self.user_key
         emptied.was_modified = bool(self._base) or self.is_modified
         return emptied
 
@@ -251,7 +268,7 @@ class Changes:
                 raise
             return False
         paths = {operation.path for operation in operations if operation.is_blind}
-        lost = [is_overwritten(*(look(side, path) for side in (base, mine, theirs))) for path in _outermost(paths)]
+        lost = [is_overwritten(*(look(side, path) for side in (base, mine, theirs))) for path in outermost(paths)]
         put(base, (key,), expected)
         put(theirs, (key,), result)
         return any(lost)
@@ -281,8 +298,3 @@ class Changes:
 
     def _decode(self, payload: bytes) -> dict[str, Any]:
         return self._codec.decode(payload) or {} if payload else {}
-
-
-def _outermost(paths: set[Path]) -> list[Path]:
-    """Return *paths* without those inside of another one, so we compare nothing twice."""
-    return [path for path in paths if not any(path[:depth] in paths for depth in range(1, len(path)))]

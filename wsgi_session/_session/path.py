@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-__all__ = ["ABSENT", "Key", "Path", "find", "look", "path_of", "put"]
+__all__ = ["ABSENT", "Key", "Path", "find", "look", "outermost", "path_of", "put"]
 
 ABSENT: Final[Any] = object()
 """Marks an absent value."""
@@ -66,3 +66,8 @@ def put(data: dict[str, Any], path: Path, value: Any) -> None:
 
 def _a(value: Any) -> str:
     return f"a value of type {type(value).__name__}"
+
+
+def outermost(paths: set[Path]) -> list[Path]:
+    """Return *paths* without those inside of another one, so we compare nothing twice."""
+    return [path for path in paths if not any(path[:depth] in paths for depth in range(1, len(path)))]

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any, Final, NoReturn
 
-from .._http.token import derive_secret, make_token, store_key
+from .._http.token import derive_secret, store_key
 from ..stores.record import Record
 from .mapping import SessionMapping
 from .state import SessionState
@@ -81,14 +81,7 @@ class Session(SessionMapping):
         """
         transaction = self._transaction
         with transaction.lock:
-            state = transaction.use()
-            transaction.check_store()
-            if transaction.headers_sent:
-                raise too_late("rotate()")
-            transaction.rotation_requested = True
-            if state.stored is not None and not state.is_rotation_due:
-                state.is_rotation_due = True
-                state.new_token = make_token(state.form)
+            transaction.rotate()
 
     def rotation_requested(self) -> bool:
         """Return whether :meth:`rotate` was called in this request. Reads nothing."""
@@ -215,8 +208,19 @@ class Session(SessionMapping):
 
     @property
     def authenticated_at(self) -> float | None:
-        """When the user last logged in, in Unix seconds; always ``None`` in this release, which has no ``login()``."""
+        """When the user last logged in, in Unix seconds; ``None`` without the option ``user_key``, or for nobody."""
         return None if (record := self._record()) is None else record.authenticated_at
+
+    @property
+    def user_id(self) -> str | None:
+        """The id of the user whose session it is, if the option ``user_key`` says where it is written; else ``None``.
+
+        After a login in this request it is already the new user's.
+
+        .. versionadded:: 1.0
+        """
+        with self._transaction.lock:
+            return self._transaction.use().user_id
 
     @property
     def expires_at(self) -> float | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from .._http.token import FULL, TokenForm, make_token
 from ..stores.record import Record
 from .changes import Changes
+from .identity import Binding
 from .plan import CookieAction
 
 __all__ = ["SessionState", "Stored"]
@@ -45,6 +46,8 @@ class SessionState:
     may_be_empty: bool = False
     """Whether an adapter wants a new session stored although there is nothing in it."""
     is_rotation_due: bool = False
+    binding: Binding | None = None
+    """The user that the next commit binds the session to, if this request logged somebody in or out."""
     is_unsent: bool = False
     """Whether *stored* is under an id made in this request, whose cookie was not sent yet."""
     is_touch_refused: bool = False
@@ -57,6 +60,17 @@ class SessionState:
     """Whether a commit found that the session had ended: nothing of this request may be stored then."""
     pending_cookie: CookieAction = CookieAction.NOTHING
     """The cookie action that an earlier ``save()`` left for the response headers."""
+
+    @property
+    def user_id(self) -> str | None:
+        """The user whose session it is after this request."""
+        if self.binding is not None:
+            return self.binding.user_id
+        return None if self.stored is None else self.stored.record.user_id
+
+    def bound(self, record: Record, now: float) -> Record:
+        """Return *record* as of the user that this request logged in or out, if it did, at *now*, in Unix seconds."""
+        return record if self.binding is None else self.binding.applied_to(record, now)
 
     @property
     def token(self) -> str:

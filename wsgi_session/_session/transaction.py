@@ -1,13 +1,14 @@
 """What one request does to its session, under one lock, for the manager and paired middleware."""
 
 import threading
-from typing import Protocol
+from typing import Any, Protocol
 
 from .._http.headers import HeaderEdit, Headers, is_never_shared
-from .._http.token import store_key
+from .._http.token import make_token, store_key
 from ..errors import HeadersSent, SessionError, StoreUnavailable
 from ..events import Dispatcher, SessionLoaded
 from .changes import Changes
+from .identity import Binding, UserKey, user_id_of
 from .state import SessionState
 
 __all__ = ["Backend", "Transaction", "too_late"]
@@ -23,6 +24,11 @@ class Backend(Protocol):
 
     def clock(self) -> float:
         """Return the time in Unix seconds."""
+        ...
+
+    @property
+    def user_key(self) -> str | None:
+        """The key under which the application writes its user's id, if it does."""
         ...
 
     def find(self, cookie_header: str, /) -> SessionState:
@@ -102,6 +108,8 @@ class Transaction:
                 raise
             finally:
                 self.is_loading = False
+            if self.backend.user_key is not None:
+                self.state.changes.user_key = UserKey(self.backend.user_key, self._bind)
             if self.state.stored is not None:
                 self.backend.events.emit(SessionLoaded, id=self.state.stored.key)
         return self.state
@@ -111,6 +119,32 @@ class Transaction:
         state = self.use()
         self.check_writable(state)
         return state.changes
+
+    def rotate(self) -> None:
+        """Have the session stored under a fresh id. Raises ``HeadersSent`` if the browser could not learn of it."""
+        state = self.use()
+        self.check_store()
+        if self.headers_sent:
+            raise too_late("rotate()")
+        self.rotation_requested = True
+        if state.stored is not None and not state.is_rotation_due:
+            state.is_rotation_due = True
+            state.new_token = make_token(state.form)
+
+    def _bind(self, value: Any) -> None:
+        """Log in the user whose id is about to be written, or out if it is removed: rotate, and bind at the commit.
+
+        Of another user's session only what this request has set remains (CVE-2014-0482).
+        """
+        state = self.use()
+        user_id = user_id_of(self.backend.user_key or "", value)
+        if user_id == state.user_id:
+            return
+        self.rotate()
+        former = None if state.stored is None else state.stored.record.user_id
+        if user_id is not None and former not in (None, user_id):
+            state.changes.keep_own()
+        state.binding = Binding(user_id)
 
     def check_writable(self, state: SessionState) -> None:
         """Raise unless a change of *state* can still be stored."""

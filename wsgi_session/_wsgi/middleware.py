@@ -31,6 +31,9 @@ logger = logging.getLogger("wsgi_session")
 COOKIE_NAMES: Final = "wsgi_session..cookie_names"
 """Where environ has the names of the session cookies. Two dots: no environ_key without a dot makes this name."""
 
+_OF_A_MANAGER: Final = ("store", "secret", "cookie", "lifetime", "codec", "on_event", "clock", "user_key")
+"""The options that a middleware passes on to its manager."""
+
 
 @checks_options
 class SessionMiddleware(Wrapper):
@@ -51,6 +54,12 @@ class SessionMiddleware(Wrapper):
             key has a dot of its own.
         on_event: Called with every :class:`~wsgi_session.Event`. We log what it raises and go on.
         clock: Returns the time in Unix seconds. Default: ``time.time``, looked up at each call.
+        user_key: The key under which the application, or its framework, writes the id of the user who logged in
+            (Flask-Login and Django: ``"_user_id"`` and ``"_auth_user_id"``). When it writes another user's, the
+            session gets a fresh id, belongs to that user, and its absolute limit starts again; of what an earlier user
+            left, only what this request has set remains. When it removes the key, the session gets a fresh id and
+            belongs to nobody. Such an id is a ``str``, ``int`` or ``UUID`` of 1 to 255 characters; anything else raises
+            ``EncodeError`` at that line.
         manager: Opens and commits the sessions, instead of one made from the other options: they belong to it then,
             all but *environ_key*. For sharing sessions with a framework adapter.
 
@@ -73,25 +82,27 @@ class SessionMiddleware(Wrapper):
         environ_key: str = "session",
         on_event: Callable[[Event], None] | None = None,
         clock: Callable[[], float] | None = None,
+        user_key: str | None = None,
         manager: SessionManager | None = None,
     ) -> None:
         super().__init__(app, environ_key)
         self._namespaced_key = _namespaced_key(environ_key)
         if manager is None:
             manager = SessionManager(
-                store, secret=secret, cookie=cookie, lifetime=lifetime, codec=codec, on_event=on_event, clock=clock
+                store,
+                secret=secret,
+                cookie=cookie,
+                lifetime=lifetime,
+                codec=codec,
+                on_event=on_event,
+                clock=clock,
+                user_key=user_key,
             )
         else:
-            _check_shared(
-                manager,
-                store=store is not None,
-                secret=secret is not None,
-                cookie=cookie is not None,
-                lifetime=lifetime is not None,
-                codec=codec is not None,
-                on_event=on_event is not None,
-                clock=clock is not None,
+            options = zip(
+                _OF_A_MANAGER, (store, secret, cookie, lifetime, codec, on_event, clock, user_key), strict=True
             )
+            _check_shared(manager, [name for name, option in options if option is not None])
         self._manager = manager
         self._cookie_name = self._manager.cookie.wire_name
         self._cookie_names = (self._cookie_name,)
@@ -178,12 +189,12 @@ def get_session(environ: "WSGIEnvironment", environ_key: str = "session") -> Ses
     return session
 
 
-def _check_shared(manager: SessionManager, **is_given: bool) -> None:
-    """Raise ``ConfigError`` unless *manager* is one, and no option that it brings itself is given beside it."""
+def _check_shared(manager: SessionManager, given: list[str]) -> None:
+    """Raise ``ConfigError`` unless *manager* is one, and no option that it brings itself is *given* beside it."""
     # The error does not quote *manager*: what stands in its place by mistake may be a URL with a password.
     if not isinstance(manager, SessionManager):
         raise ConfigError(f"manager must be a SessionManager, got an object of type {type(manager).__name__}.")
-    if given := [name for name in is_given if is_given[name]]:
+    if given:
         raise ConfigError(
             f"SessionMiddleware takes either manager or {', '.join(given)}: "
             f"write manager=SessionManager({', '.join(f'{name}=...' for name in given)})."

@@ -13,17 +13,16 @@ RECORD_FORMAT: Final = 2
 class Record:
     """What a store keeps of one session: the encoded data, its times, and its user. Immutable.
 
-    All times are Unix seconds. ``repr`` leaves the data and the user out. *authenticated_at*, *user_id* and *label* are
-    for ``login()``, which this release does not have: stores keep them, and nothing else sets them. A store keeps every
-    field but *version* as it is given.
+    All times are Unix seconds. ``repr`` leaves the data and the user out. A store keeps every
+    field but *version* as it is given. *label* is for lists of devices, which this release does not have.
 
     Args:
         data: The session's data as the codec encoded it, at most 64 KiB.
         created_at: When the session began; survives rotation.
         seen_at: When a request last used the session.
         expires_at: When the session ends. From this moment on a store answers as if it were gone.
-        authenticated_at: When the user last logged in; always ``None`` in this release.
-        user_id: The user of the session; always ``None`` in this release.
+        authenticated_at: When the user last logged in; ``None`` if nobody did, or without the option ``user_key``.
+        user_id: The user of the session; ``None`` if it is nobody's, or without the option ``user_key``.
         label: A text for lists of a user's own sessions, such as a browser's name; always ``None`` in this release.
         idle_s: This session's own longest gap between two requests, in seconds; ``None``: as configured.
         absolute_s: This session's own longest age, in seconds; ``None``: as configured.
@@ -73,6 +72,10 @@ class Record:
             format=self.format,
             version=version,
         )
+
+    def of_user(self, user_id: str | None, *, authenticated_at: float | None) -> "Record":
+        """Return this record bound to another user, who logged in then, in Unix seconds."""
+        return replace(self, user_id=user_id, authenticated_at=authenticated_at)
 
     def clamped(self, now: float) -> "Record":
         """Return this record with no time except its end later than *now*, in Unix seconds."""

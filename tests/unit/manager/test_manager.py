@@ -42,6 +42,8 @@ def site() -> Managed:
         pytest.param({"on_event": []}, "on_event must be callable or None, got list", id="on_event"),
         pytest.param({"codec": object()}, "codec must be", id="codec"),
         pytest.param({"codec": JSONCodec}, "codec must be", id="codec class"),
+        pytest.param({"user_key": ""}, "user_key must be a key of the session, such as '_user_id'", id="user_key"),
+        pytest.param({"user_key": 7}, "user_key must be a key of the session", id="user_key type"),
         pytest.param({"compact": 1}, "compact must be True or False, got 1", id="compact"),
         pytest.param({"store": {}}, "got an object of type dict, which lacks a method", id="store"),
         pytest.param({"store": MemoryStore}, "got the class MemoryStore: write MemoryStore(...)", id="store class"),
