@@ -92,7 +92,8 @@ class JSONCodec:
             largest = max(tree, key=lambda key: len(msgspec.json.encode(tree[key])))
             raise SessionTooLarge(
                 f"the session has {len(payload)} bytes when stored, at most {DEFAULT_MAX_BYTES} are allowed; the "
-                f"largest value is {where([largest])}. Keep large things in a store of their own and their id in the session."
+                f"largest value is {where([largest])}. Keep large things in a store of their own and their id in the "
+                "session."
             )
         return payload
 

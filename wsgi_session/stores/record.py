@@ -47,7 +47,7 @@ class Record:
     absolute_s: float | None = None
     persistent: bool | None = None
     meta: bytes = field(default=b"", repr=False)
-    successor: str | None = None
+    successor: str | None = field(default=None, repr=False)
     format: int = RECORD_FORMAT
     version: object = field(default=None, compare=False)
 
