@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,35 +57,48 @@ def actions(store: Any, clock: FakeClock, count: int) -> dict[str, Callable[[], 
     }
 
 
+StepsOf = Callable[[Callable[[], object]], int]
+
+
 @pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """One number: how many instructions SQLite has executed, on all connections."""
-    taken, connect = [0], sqlite3.connect
+def steps_of(monkeypatch: pytest.MonkeyPatch) -> StepsOf:
+    """Counts the instructions that SQLite executes for something, on all connections."""
+    connections, connect = list[sqlite3.Connection](), sqlite3.connect
 
-    def count() -> None:
-        taken[0] += 1
+    def connect_and_note(*args: Any, **options: Any) -> sqlite3.Connection:
+        connections.append(connect(*args, **options))
+        return connections[-1]
 
-    def connect_and_count(*args: Any, **options: Any) -> sqlite3.Connection:
-        connection = connect(*args, **options)
-        connection.set_progress_handler(count, 1)
-        return connection
+    def steps_of(action: Callable[[], object]) -> int:
+        taken = [0]
 
-    monkeypatch.setattr(sqlite3, "connect", connect_and_count)
-    monkeypatch.setattr(sqlite3.dbapi2, "connect", connect_and_count)
-    return taken
+        def count() -> None:
+            taken[0] += 1
+
+        for connection in connections:
+            connection.set_progress_handler(count, 1)
+        action()
+        for connection in connections:
+            connection.set_progress_handler(None, 1)
+        return taken[0]
+
+    monkeypatch.setattr(sqlite3, "connect", connect_and_note)
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", connect_and_note)
+    return steps_of
 
 
 @pytest.mark.parametrize("scheme", ["sqlite", "sqlite+pysqlite"])
-def test_sqlite_takes_no_more_steps(scheme: str, tmp_path: Path, clock: FakeClock, steps: list[int]) -> None:
+def test_sqlite_takes_no_more_steps(scheme: str, tmp_path: Path, clock: FakeClock, steps_of: StepsOf) -> None:
     """Whatever a request asks for, an index leads there."""
     taken: dict[int, dict[str, int]] = {FEW: {}, MANY: {}}
-    for count, counted in taken.items():
-        with closing(store_from_url(f"{scheme}:///{tmp_path}/{count}.sqlite3", clock=clock)) as store:
+    # Open until the end: a closed connection cannot be told to count.
+    with ExitStack() as opened:
+        for count, counted in taken.items():
+            store = opened.enter_context(
+                closing(store_from_url(f"{scheme}:///{tmp_path}/{count}.sqlite3", clock=clock))
+            )
             fill(store, clock, count)
-            for name, action in actions(store, clock, count).items():
-                before = steps[0]
-                action()
-                counted[name] = steps[0] - before
+            counted |= {name: steps_of(action) for name, action in actions(store, clock, count).items()}
 
     for name, few in taken[FEW].items():
         assert 0 < taken[MANY][name] <= 1.2 * few, name
