@@ -26,7 +26,7 @@ def test_sec_90_repr_leaves_out_data_and_user(record: Record) -> None:
     """Neither the values of a session nor whose it is reach a log by way of ``repr``."""
     assert repr(record) == (
         "Record(created_at=1.0, seen_at=2.0, expires_at=3.0, authenticated_at=None, idle_s=None, absolute_s=None, "
-        "persistent=None, format=2, version=None)"
+        "persistent=None, format=1, version=None)"
     )
 
 

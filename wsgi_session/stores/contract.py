@@ -44,7 +44,8 @@ class Store(Protocol):
     A record with a ``successor`` is a *tombstone*: :meth:`update` puts it in the place of a session that was rotated,
     and it names the key under which the session goes on. It is no session. Until it expires, :meth:`load` returns it,
     :meth:`create`, :meth:`update`, :meth:`touch` and :meth:`delete` return ``False`` and change nothing, and no number
-    and no scan includes it.
+    and no scan includes it. No rotation of this release leaves one yet, and of the package's stores only
+    ``MemoryStore`` keeps them.
     """
 
     def load(self, key: str) -> Record | None:

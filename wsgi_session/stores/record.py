@@ -5,16 +5,17 @@ from typing import Final
 
 __all__ = ["RECORD_FORMAT", "Record"]
 
-RECORD_FORMAT: Final = 2
-"""The format of the records that this release writes; it reads format 1, too."""
+RECORD_FORMAT: Final = 1
+"""The format of the records that this release writes: all values as one JSON object, by the codec."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """What a store keeps of one session: the encoded data, its times, and its user. Immutable.
 
-    All times are Unix seconds. ``repr`` leaves the data and the user out. A store keeps every
-    field but *version* as it is given. *label* is for lists of devices, which this release does not have.
+    All times are Unix seconds. ``repr`` leaves the data and the user out. *label* is for lists of devices, and the
+    fields from *idle_s* to *successor* are for limits of one session and for rotation: nothing in this release sets
+    them. Of the package's stores only ``MemoryStore`` keeps those fields and *format* yet.
 
     Args:
         data: The session's data as the codec encoded it, at most 64 KiB.
@@ -29,7 +30,7 @@ class Record:
         persistent: Whether this session's cookie outlives the browser; ``None``: as configured.
         meta: What the package itself notes about the session, at most 4 KiB. Not the application's to read.
         successor: If given, this is the *tombstone* of a session that was rotated: the key under which it goes on.
-        format: How *data* is encoded: 2, or 1 if a former release wrote it.
+        format: How *data* is encoded: always 1 in this release.
         version: Lets the store notice that the record changed since it was loaded. Opaque: only the store that made
             it understands it; ``None`` in a record that no store has loaded.
 

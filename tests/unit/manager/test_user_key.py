@@ -313,6 +313,20 @@ def test_a_login_that_save_stored_is_done(site: Managed) -> None:
     assert owner(site) == ADA
 
 
+def test_a_rotation_after_a_stored_login_is_no_login(site: Managed) -> None:
+    """The absolute limit counts from the login, however often the id changes afterwards."""
+    session = site.open(site.begin(a=1))
+    session["uid"] = ADA
+    session.save()
+    logged_in_at = session.authenticated_at
+    site.clock.advance(timedelta(minutes=5))
+    session.rotate()
+    site.commit(session)
+
+    assert session.authenticated_at == logged_in_at == site.clock() - 300
+    assert owner(site) == ADA
+
+
 def test_without_the_option_a_key_is_a_key() -> None:
     """Nobody is logged in, and any value will do."""
     site = managed()
