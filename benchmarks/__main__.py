@@ -21,6 +21,7 @@ from . import (
     scale,
     sweep,
     under_gunicorn,
+    users,
     versions,
 )
 from .fields import FIELDS
@@ -177,6 +178,18 @@ def measure_scale(few: int, many: int, rounds: int, names: tuple[str, ...], out:
     """Load one session among a thousand, and among a million."""
     with _places(names) as places, _ticking() as tick:
         _show([scale.measure(places, few=few, many=many, rounds=rounds, tick=tick)], out)
+
+
+@main.command("users")
+@click.option("--few", default=1_000, show_default=True, help="Sessions in the small store.")
+@click.option("--many", default=1_000_000, show_default=True, help="Sessions in the large store.")
+@click.option("--pairs", default=30, show_default=True, help="Pairs of turns, of 50 searches each.")
+@_on("sqlite", "postgresql", "mariadb", "redis", "valkey", default=("sqlite", "postgresql", "redis"))
+@_out
+def measure_users(few: int, many: int, pairs: int, names: tuple[str, ...], out: Path | None) -> None:
+    """Find the sessions of one user among a thousand, and among a million."""
+    with _places(names) as places, _ticking() as tick:
+        _show([users.measure(places, few=few, many=many, pairs=pairs, tick=tick)], out)
 
 
 @main.command("sweep")

@@ -103,11 +103,9 @@ def competitors(name: str, url: str, size_bytes: int) -> "Iterator[tuple[list[Pe
     field = FIELDS[name]
     sys.modules.update(dict.fromkeys(field.hidden))
     # From here on nothing finds what is hidden.
-    from wsgi_session import JSONCodec
-
     from .peers import stores
     from .peers.floor import Floor
-    from .places import session_data
+    from .places import session_bytes, session_data
 
     data = session_data(size_bytes)
     with tempfile.TemporaryDirectory() as home:
@@ -115,7 +113,7 @@ def competitors(name: str, url: str, size_bytes: int) -> "Iterator[tuple[list[Pe
         peers = [peer for peer in peers if peer.is_stored or size_bytes < MAX_COOKIE_BYTES]
         for peer in peers:
             _prove(peer)
-        yield peers, Floor(driver, JSONCodec().encode(data))
+        yield peers, Floor(driver, session_bytes(data))
         for peer in peers:
             peer.close()
 

@@ -1,11 +1,15 @@
 """Measures contenders in turn, so that whatever else the machine does meets all of them alike."""
 
+import math
 import multiprocessing
 import time
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
-from statistics import median, quantiles
+from statistics import mean, median, quantiles, stdev
 from typing import Any
+
+# Two-sided, for at least 30 pairs; with fewer the interval would be wider.
+_NORMAL_95 = 1.96
 
 processes = multiprocessing.get_context("spawn")
 
@@ -70,3 +74,11 @@ def p99(times: list[float]) -> float:
 def micros(times: list[float]) -> float:
     """Return the median of *times*, given in seconds, in microseconds."""
     return median(times) * 1e6
+
+
+def interval(ratios: list[float]) -> tuple[float, float, float]:
+    """Return the geometric mean between the ends of its 95 % interval."""
+    logarithms = [math.log(ratio) for ratio in ratios]
+    middle = mean(logarithms)
+    margin = _NORMAL_95 * stdev(logarithms) / math.sqrt(len(logarithms))
+    return math.exp(middle - margin), math.exp(middle), math.exp(middle + margin)

@@ -12,12 +12,11 @@ import msgspec
 from itsdangerous import Signer
 from werkzeug.sansio.http import parse_cookie
 
-from wsgi_session import JSONCodec
 from wsgi_session.stores import MemoryStore
 
 from .in_process import requests
 from .measure import Call, Contender, Tick, interleaved
-from .places import session_data
+from .places import session_bytes, session_data
 from .report import Table
 
 HASH = "H: one HMAC-SHA256 of 64 bytes"
@@ -55,17 +54,19 @@ def _parts() -> dict[str, Call]:
     token, signer = secrets.token_urlsafe(32), Signer(b"k" * 32, key_derivation="none", digest_method=hashlib.sha256)
     cookie = f"__Host-session={signer.sign(token).decode()}"
     small, large = session_data(1024), session_data(20480)
-    payload, large_payload = JSONCodec().encode(small), JSONCodec().encode(large)
+    payload, large_payload, cart = session_bytes(small), session_bytes(large), msgspec.json.encode(large["cart"])
+    split = msgspec.msgpack.Decoder(dict[str, bytes]).decode
     return {
         HASH: partial(hmac.digest, b"k" * 32, b"m" * 64, "sha256"),
         "werkzeug: parse one cookie": partial(parse_cookie, cookie),
         "itsdangerous: sign a token, as a check does": partial(signer.sign, token),
         "hashlib: SHA-256 of a token": lambda: hashlib.sha256(token.encode()).hexdigest(),
         "secrets: make a token": partial(secrets.token_urlsafe, 32),
-        "msgspec: decode 1 KB": partial(msgspec.json.decode, payload),
-        "msgspec: encode 1 KB": partial(msgspec.json.encode, small),
-        "msgspec: decode 20 KB": partial(msgspec.json.decode, large_payload),
-        "msgspec: encode 20 KB": partial(msgspec.json.encode, large),
+        "msgspec: split a session of 1 KB into values": partial(split, payload),
+        "msgspec: split one of 20 KB": partial(split, large_payload),
+        "msgspec: join the values of 20 KB": partial(msgspec.msgpack.encode, split(large_payload)),
+        "msgspec: decode a list of almost 20 KB": partial(msgspec.json.decode, cart),
+        "msgspec: encode it": partial(msgspec.json.encode, large["cart"]),
     }
 
 

@@ -1,11 +1,13 @@
 """Where sessions can live: engines that run for one benchmark, and how to fill them past the store's methods."""
 
 import hashlib
+import os
 import sqlite3
 import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +17,10 @@ import sqlalchemy as sa
 
 from wsgi_session import JSONCodec, Record
 from wsgi_session._http.token import TokenSigner, make_token, store_key
+from wsgi_session._values.frame_codec import FrameCodec
 from wsgi_session.stores import Store, store_from_url
+from wsgi_session.stores._parts.epoch import key_of_user
+from wsgi_session.stores._parts.packed import VERSION_BYTES, packed
 
 # The tests know how to start every server; there is one copy of that knowledge.
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
@@ -54,20 +59,37 @@ def session_data(size_bytes: int = 1024) -> dict[str, Any]:
     return data
 
 
+def session_bytes(data: dict[str, Any]) -> bytes:
+    """Return the values in *data* as a record has them."""
+    codec = FrameCodec(JSONCodec())
+    return codec.join({key: codec.encode(key, value) for key, value in data.items()})
+
+
 def session_record(*, size_bytes: int = 1024, expires_in_s: float = 3600.0) -> Record:
     """Return such a session as a store keeps it."""
     now = time.time()
-    data = JSONCodec().encode(session_data(size_bytes))
+    data = session_bytes(session_data(size_bytes))
     return Record(data=data, created_at=now, seen_at=now, expires_at=now + expires_in_s)
+
+
+def user_of(number: int) -> str:
+    """Return whose that session is, if it is anybody's: each user has five."""
+    return f"user-{number // 5}"
+
+
+def owned_by(number: int, record: Record) -> Record:
+    """Return *record* as that session, which is of a user of its own if *record* is anybody's."""
+    return record if record.user_id is None else replace(record, user_id=user_of(number))
 
 
 def columns_of(number: int, record: Record) -> dict[str, Any]:
     """Return the columns of that session's row."""
     times = {"created_at": record.created_at, "seen_at": record.seen_at, "expires_at": record.expires_at}
-    return {"key": key_of(number), "data": record.data, **times, "version": 1}
+    own = {"user_id": owned_by(number, record).user_id, "version": 1, "format": record.format}
+    return {"key": key_of(number), "frame": record.data, **times, **own}
 
 
-_COLUMNS = "session_key, data, created_at, seen_at, expires_at, version"
+_COLUMNS = "session_key, frame, created_at, seen_at, expires_at, user_id, version, format"
 
 
 def open_store(url: str) -> Store:
@@ -87,7 +109,7 @@ class Place(Protocol):
         ...
 
     def fill(self, name: str, numbers: range, record: Record) -> None:
-        """Store *record* for each of the *numbers* in the store called *name*, many at a time."""
+        """Store *record*, :func:`owned_by` its user, for each of the *numbers* in the store called *name*."""
         ...
 
     def size_bytes(self, name: str) -> int:
@@ -110,8 +132,8 @@ class SQLitePlace:
         with closing(sqlite3.connect(self._file(name))) as connection, connection:
             connection.execute("PRAGMA cache_size = -500000")  # in KiB: random keys belong to random pages
             connection.executemany(
-                "INSERT INTO wsgi_sessions (key, data, created_at, seen_at, expires_at, version)"
-                " VALUES (:key, :data, :created_at, :seen_at, :expires_at, :version)",
+                "INSERT INTO wsgi_sessions (key, frame, created_at, seen_at, expires_at, user_id, version, format)"
+                " VALUES (:key, :frame, :created_at, :seen_at, :expires_at, :user_id, :version, :format)",
                 (columns_of(number, record) for number in numbers),
             )
         self.size_bytes(name)  # the write-ahead log goes into the file
@@ -145,7 +167,8 @@ class SQLPlace:
                     for row in rows:
                         copy.write_row(tuple(row))
             else:
-                cursor.executemany(f"INSERT INTO {name} ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s)", map(tuple, rows))
+                into = f"INSERT INTO {name} ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+                cursor.executemany(into, map(tuple, rows))
             connection.execute(sa.text(self._settle.format(name=name)))
 
     def size_bytes(self, name: str) -> int:
@@ -180,6 +203,9 @@ def mariadb(services: Services) -> Place:
     )
 
 
+_BATCH = 1000
+
+
 class RedisPlace:
     """A Redis or Valkey server, with a prefix for each store."""
 
@@ -191,10 +217,18 @@ class RedisPlace:
         return f"redis://127.0.0.1:{self._port}/0?prefix={name}:"
 
     def fill(self, name: str, numbers: range, record: Record) -> None:
-        store = open_store(self.url(name))
-        for number in numbers:
-            store.create(key_of(number), record)
-        store.close()
+        life_s = round(record.expires_at - time.time() + 300)
+        with self.connect() as server:
+            for start in range(0, len(numbers), _BATCH):
+                pipeline = server.pipeline(transaction=False)
+                for number in numbers[start : start + _BATCH]:
+                    key, one = key_of(number), owned_by(number, record)
+                    pipeline.set(f"{name}:{key}", packed(key, one, version=os.urandom(VERSION_BYTES)), ex=life_s)
+                    if one.user_id is not None:
+                        sessions = f"{name}:user:{key_of_user(one.user_id)}"
+                        pipeline.zadd(sessions, {bytes.fromhex(key): one.created_at + number / 1e6})
+                        pipeline.expire(sessions, life_s + 3 * 86_400)
+                pipeline.execute()
 
     def size_bytes(self, name: str) -> int:
         with self.connect() as server:

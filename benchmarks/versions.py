@@ -2,7 +2,6 @@
 
 import io
 import json
-import math
 import os
 import subprocess
 import sys
@@ -11,9 +10,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import mean, stdev
 
-from .measure import Tick
+from .measure import Tick, interval
 from .peers.peer import ACTIONS
 from .places import PLACES, SECRET, Services, session_data
 from .report import Table
@@ -21,9 +19,6 @@ from .report import Table
 HERE = Path(__file__).parents[1]
 ENGINES = ("memory", "sqlite", "redis")
 WARM_UP = 20
-
-# Two-sided, for at least 30 pairs; with fewer the interval would be wider.
-_NORMAL_95 = 1.96
 
 
 def measure(commit: str, *, names: Sequence[str], size_bytes: int, pairs: int, calls: int, tick: Tick) -> Table:
@@ -42,7 +37,7 @@ def measure(commit: str, *, names: Sequence[str], size_bytes: int, pairs: int, c
                         found.append(_ratio(before, now, action, calls, is_turned=bool(number % 2)))
                 tick()
             for action, found in ratios.items():
-                low, middle, high = _interval(found)
+                low, middle, high = interval(found)
                 table.add(store=name, action=action, times=middle, low=low, high=high)
     return table
 
@@ -56,14 +51,6 @@ def _ratio(before: "_Visitor", now: "_Visitor", action: str, calls: int, *, is_t
     for visitor in order:
         taken[visitor] += visitor.seconds(action, calls)
     return taken[now] / taken[before]
-
-
-def _interval(ratios: list[float]) -> tuple[float, float, float]:
-    """Return the geometric mean between the ends of its 95 % interval."""
-    logarithms = [math.log(ratio) for ratio in ratios]
-    middle = mean(logarithms)
-    margin = _NORMAL_95 * stdev(logarithms) / math.sqrt(len(logarithms))
-    return math.exp(middle - margin), math.exp(middle), math.exp(middle + margin)
 
 
 def _urls(name: str, services: Services) -> tuple[str, str]:

@@ -38,8 +38,14 @@ PUBLIC_MODULES = (
     "wsgi_session",
     "wsgi_session.errors",
     "wsgi_session.events",
+    "wsgi_session.importers",
     "wsgi_session.stores",
     "wsgi_session.csrf",
+    "wsgi_session.contrib.bottle",
+    "wsgi_session.contrib.django",
+    "wsgi_session.contrib.falcon",
+    "wsgi_session.contrib.flask",
+    "wsgi_session.contrib.pyramid",
     "wsgi_session.testing",
 )
 

@@ -17,25 +17,36 @@ ROOT = Path(wsgi_session.__file__).parent
 # One folder, one floor: imports point strictly down each of these lines, and rooms on one floor do not know each other.
 # A folder's __init__ is its face: it may import every room of the folder, and no room of the folder imports it.
 FLOORS = {
-    "": "__main__ / cli / demo testing / __init__ csrf / _wsgi / _manager / _session / stores / _http _values / events "
-    "/ _common / errors",
-    "_common": "clock options throttle",
+    "": "__main__ / cli / contrib demo testing / __init__ csrf / _wsgi / _manager / _session importers / stores "
+    "/ _http _values / events / _common / errors",
+    "_common": "csrf_rejected / dispatcher / clock options throttle",
     "_http": "cookie headers token / secret",
-    "_values": "codec value / to_json / from_json plain_json / limits moment",
+    "_values": "former / frame_codec / codec value / parts / to_json / from_json frame plain_json / limits meta moment",
+    "importers": "beaker django flask / importer signature tagged_json / envelope event option payload / key_value",
     "stores": "url / memcached memory redis sql sqlite / _parts / contract / record",
-    "stores/_parts": "breaker / fork option packed per_process permissions reasons reporting resting sqlite_file table",
-    "stores/memcached": "store / server / replies",
-    "stores/redis": "store / address scan / keyspace / topology / node / connections watch / driver replies scripts",
-    "stores/sql": "store / database schema / engine row statement / cause command psycopg rested sqlite",
+    "stores/_parts": "breaker / epoch fork option packed per_process permissions reasons reporting resting row "
+    "sqlite_file table",
+    "stores/memcached": "store / server / replies room",
+    "stores/redis": "store / address scan users / keyspace / topology / node / connections watch "
+    "/ driver replies scripts",
+    "stores/sql": "store / database schema / engine statement / cause command psycopg rested sqlite",
     "stores/sqlite": "store / file",
-    "_session": "session / mapping / transaction / state / changes plan / identity merge operation / path",
-    "_manager": "manager / committer cookie_writer facts finder options outcome registry / rotation / writer "
-    "/ guarded lifetime",
+    "_session": "session / devices / ownership / status / mapping / transaction / backend / state / changes plan "
+    "/ contents frame_merge / identity merge operation own_limits summary / lifetime path",
+    "_manager": "manager / backend committer cookie_writer facts finder options outcome registry "
+    "/ devices importing rotation / renewal users summaries / listed_data successor writer "
+    "/ guarded record_data rules sweeping / abilities capture",
     "_wsgi": "middleware / response wrapper / body",
     "csrf": "middleware / options / exempt form origin token",
-    "testing": "contract / tombstones / abilities races records / ending reading resources writing / hooks together "
-    "/ clock",
-    "demo": "server / site / words / journal",
+    "testing": "client contract / jar login manager users / tombstones / abilities races records / ending reading "
+    "resources writing / hooks together / clock",
+    "contrib": "bottle django falcon flask pyramid / _adapter _listing _secrets",
+    "contrib/django": "admin apps management / checks / middleware / models store / managers / settings",
+    "contrib/django/management": "commands",
+    "contrib/django/management/commands": "sessions",
+    "contrib/flask": "extension / commands / interface / session settings",
+    "contrib/pyramid": "include / settings / factory / commits csrf session",
+    "demo": "server / site / devices / answers / words / journal",
     "cli": "commands / keygen",
 }
 
@@ -45,19 +56,21 @@ WINGS = {"cli", "contrib", "demo", "testing"}
 # Each library enters the package through one room, or the rooms of one folder, for each thing that is asked of it, so
 # that there is one place to check that.
 DOORS = {
-    "itsdangerous": {"_http/token"},
+    "django": {"contrib/django", "importers/django", "testing"},
+    "itsdangerous": {"_http/token", "importers/signature"},
     "secrets": {"_http/token", "csrf/token"},
-    "werkzeug": {"_http/cookie", "csrf/form"},
-    "markupsafe": {"_values/from_json"},
-    "msgspec": {"_values"},
+    "werkzeug": {"_http/cookie", "csrf/form", "contrib/flask/interface", "contrib/pyramid/commits"},
+    "markupsafe": {"_values/from_json", "importers/tagged_json"},
+    "msgspec": {"_values", "importers/flask"},
     "sqlite3": {"stores/sqlite"},
     "redis": {"stores/redis/driver"},
+    "ua_parser": {"_manager/capture"},
     "pymemcache": {"stores/memcached/server"},
     "sqlalchemy": {"stores/sql"},
 }
 
 # Ruff's SLF forbids to reach into what is private. These modules have a line that is excused, with its reason.
-REACHES = {"_session/session", "stores/redis/connections", "stores/sql/rested"}
+REACHES = {"_session/session", "stores/redis/connections", "stores/sql/rested", "testing/login"}
 
 MAX_MODULE_LINES = 300
 MAX_FUNCTION_LINES = 40
@@ -367,6 +380,7 @@ def public_names(module: Module) -> set[str]:
         "wsgi_session",
         "wsgi_session.errors",
         "wsgi_session.events",
+        "wsgi_session.importers",
         "wsgi_session.stores",
         "wsgi_session.testing",
         "wsgi_session.csrf",

@@ -32,6 +32,9 @@ def main(monkeypatch: pytest.MonkeyPatch, require):
     ("command", "rows"),
     [
         pytest.param("scale --few 10 --many 40 --rounds 1 --on sqlite --on postgresql", 4, id="scale"),
+        pytest.param(
+            "users --few 10 --many 40 --pairs 2 --on sqlite --on postgresql --on mariadb --on redis", 4, id="users"
+        ),
         pytest.param("sweep --expired 300 --idle 0.5 --on sqlite --on postgresql", 2, id="sweep"),
         pytest.param("memory --count 300 --on sqlite --on postgresql --on redis --on memcached", 5, id="memory"),
         pytest.param("redis --count 100", 5, id="redis"),
@@ -120,7 +123,7 @@ def test_parts_are_timed(main, tmp_path: Path) -> None:
     times = {row["part"]: row["at once"] for row in rows}
     assert times["itsdangerous: sign a token, as a check does"] > 0
     assert all(row["after a pause"] > 0 for row in rows)
-    assert len(times) == 12
+    assert len(times) == 13
 
 
 def test_a_large_session_is_compared_with_a_small_one(main, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import configparser
 import logging
 import re
+import tomllib
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from support.client import SECRET
 
 import wsgi_session
+import wsgi_session.importers
 from wsgi_session import Event, Record, SessionManager
 from wsgi_session._http.cookie import MAX_CANDIDATES, MAX_HEADER_BYTES
 from wsgi_session._http.secret import MAX_SECRETS, MIN_SECRET_BYTES
@@ -24,12 +26,23 @@ PUBLIC_MODULES = (
     "wsgi_session",
     "wsgi_session.errors",
     "wsgi_session.events",
+    "wsgi_session.importers",
     "wsgi_session.stores",
     "wsgi_session.csrf",
+    "wsgi_session.contrib.bottle",
+    "wsgi_session.contrib.django",
+    "wsgi_session.contrib.falcon",
+    "wsgi_session.contrib.flask",
+    "wsgi_session.contrib.pyramid",
     "wsgi_session.testing",
 )
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-EVENTS = [kind for kind in vars(wsgi_session).values() if isinstance(kind, type) and issubclass(kind, Event)]
+EVENTS = [
+    kind
+    for module in (wsgi_session, wsgi_session.importers)
+    for kind in vars(module).values()
+    if isinstance(kind, type) and issubclass(kind, Event)
+]
 
 
 def read(path: str) -> str:
@@ -41,7 +54,11 @@ def documented_in(module: str) -> set[str]:
     shown = set()
     if module != "wsgi_session":
         own = vars(import_module(module))
-        shown |= {name for name in wsgi_session.__all__ if own.get(name) is getattr(wsgi_session, name)}
+        shown |= {
+            name
+            for name in wsgi_session.__all__
+            if name in own["__all__"] and own.get(name) is getattr(wsgi_session, name)
+        }
     current = ""
     for directive, name in re.findall(r"^\.\. (\w+):: (\S+)", read("docs/api.md"), re.MULTILINE):
         if directive in ("module", "automodule"):
@@ -155,7 +172,7 @@ def test_every_environment_of_tox_is_explained() -> None:
     assert listed == {
         name
         for row in re.findall(r"^\| (`.*?) \|", read("docs/contributing.md"), re.MULTILINE)
-        for name in re.findall(r"`(\w+)`", row)
+        for name in re.findall(r"`([\w-]+)`", row)
     }
 
 
@@ -169,9 +186,9 @@ def test_what_no_request_sets_is_said_to_be_none() -> None:
 
     assert record is not None
     for name, when in {
-        "authenticated_at": "``None`` if nobody did, or without the option ``user_key``",
-        "user_id": "``None`` if it is nobody's, or without the option ``user_key``",
-        "label": "always ``None`` in this release",
+        "authenticated_at": "``None`` if nobody did",
+        "user_id": "``None`` if it is nobody's",
+        "label": "``None`` if it did not say",
     }.items():
         assert getattr(record, name) is None
         assert re.search(rf" {name}: [^:]* {re.escape(when)}", Record.__doc__ or "")
@@ -200,3 +217,15 @@ def test_the_index_leads_to_every_page() -> None:
     }
 
     assert {page.stem for page in PAGES[1:]} - {"index"} <= listed
+
+
+@pytest.mark.parametrize("framework", [file.stem for file in sorted((ROOT / "tests" / "suites").glob("*.toml"))])
+def test_a_page_names_each_test_that_is_excluded(framework: str) -> None:
+    """With the reason that the runner of the suites has for it."""
+    suites = tomllib.loads(read(f"tests/suites/{framework}.toml"))
+    page = read(f"docs/{framework}.md").replace("`", "")
+
+    for suite in suites.values():
+        for excluded in (suite.get("excluded", {}), *suite.get("excluded_since", {}).values()):
+            for test, reason in excluded.items():
+                assert f"| {test.rpartition('::')[2]} | {reason} |" in page

@@ -1,4 +1,4 @@
-"""Flask, Django and two referees: applications see the session that the promises speak of, and servers clean WSGI."""
+"""Frameworks and two referees: applications see the session that the promises speak of, and servers clean WSGI."""
 
 import importlib
 import importlib.util
@@ -18,6 +18,7 @@ from wsgiref.validate import validator
 import flask
 import pytest
 from support.client import SECRET, Answer, Client, Response, SpyStore
+from support.django_once import DJANGO_PROJECT, django_database, set_up_django
 from support.servers import HIDDEN_FIELD
 from werkzeug.middleware.lint import LintMiddleware
 
@@ -40,11 +41,9 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("WSGI_SESSION_SECRET", SECRET)
         patch.setenv("WSGI_SESSION_STORE", "memory://")
         patch.setenv("FLASK_SECRET_KEY", "a-secret-of-flask-for-tests-only")
-        patch.setenv("DJANGO_SECRET_KEY", "a-secret-of-django-for-tests-only-0123456789-0123456789")
-        patch.setenv("DJANGO_DATABASE", str(home / "db.sqlite3"))
         patch.setenv("DJANGO_SETTINGS_MODULE", "shop.settings")
         patch.syspath_prepend(EXAMPLES)
-        patch.syspath_prepend(EXAMPLES / "django_project")
+        patch.syspath_prepend(DJANGO_PROJECT)
         yield home
 
 
@@ -52,17 +51,18 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def django(settings: Path) -> Iterator[ModuleType]:
     """Django, set up by the example's settings, with a database that knows one user."""
     import django
-    from django.core.management import call_command
     from django.db import connections
     from django.test import override_settings
 
-    django.setup()
+    set_up_django()
     from django.contrib.auth.models import User  # only now can models be imported
 
-    with override_settings(
-        ALLOWED_HOSTS=["example.com"], PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]
+    with (
+        override_settings(
+            ALLOWED_HOSTS=["example.com"], PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]
+        ),
+        django_database(settings / "db.sqlite3"),
     ):
-        call_command("migrate", verbosity=0)
         User.objects.create_user("ada", password="open sesame")
         connections.close_all()
         yield django
@@ -309,10 +309,11 @@ class Make(Protocol):
     def __call__(self, **views: View) -> WSGIApplication: ...
 
 
-@pytest.fixture(params=["flask", "django"])
+@pytest.fixture(params=["flask", "django", "pyramid", "bottle", "falcon"])
 def make(request: pytest.FixtureRequest) -> Iterator[Make]:
-    if request.param == "flask":
-        yield make_flask
+    makers = {"flask": make_flask, "pyramid": make_pyramid, "bottle": make_bottle, "falcon": make_falcon}
+    if request.param != "django":
+        yield makers[request.param]
         return
     request.getfixturevalue("django")
     from django.conf import settings
@@ -371,6 +372,75 @@ def make_django_with(settings: Any, views: dict[str, View]) -> WSGIApplication:
         path(name, lambda request, view=view: answer(request, view)) for name, view in views.items()
     )
     return get_wsgi_application()
+
+
+def make_pyramid(**views: View) -> WSGIApplication:
+    from pyramid.config import Configurator
+    from pyramid.httpexceptions import HTTPFound
+    from pyramid.response import FileResponse, Response
+
+    def answer(request: Any, view: View) -> Any:
+        made = view(request.environ["session"])
+        if isinstance(made, Path):
+            return FileResponse(made, request)
+        if isinstance(made, str | tuple):
+            if made[0] == "/":
+                return HTTPFound(made)
+            body, status = made if isinstance(made, tuple) else (made, 200)
+            return Response(body, status=status)
+        return Response(app_iter=(chunk.encode() for chunk in made))
+
+    with Configurator() as config:
+        for name, view in views.items():
+            config.add_route(name, f"/{name}")
+            config.add_view(lambda request, view=view: answer(request, view), route_name=name)
+        # Without one, Pyramid leaves exceptions to the server.
+        config.add_exception_view(lambda _request: Response(status=500), context=RuntimeError)
+        return config.make_wsgi_app()  # type: ignore[no-any-return]  # Pyramid ships no types
+
+
+def make_bottle(**views: View) -> WSGIApplication:
+    import bottle
+
+    def answer(view: View) -> Any:
+        made = view(bottle.request.environ["session"])
+        if isinstance(made, Path):
+            return made.open("rb")
+        if isinstance(made, str | tuple):
+            if made[0] == "/":
+                bottle.redirect(made, 302)
+            body, status = made if isinstance(made, tuple) else (made, 200)
+            return bottle.HTTPResponse(body, status)
+        return made
+
+    app = bottle.Bottle()
+    for name, view in views.items():
+        app.route(f"/{name}", callback=lambda view=view: answer(view))
+    return app  # type: ignore[no-any-return]  # Bottle ships no types
+
+
+def make_falcon(**views: View) -> WSGIApplication:
+    import falcon
+
+    class Page:
+        def __init__(self, view: View) -> None:
+            self.view = view
+
+        def on_get(self, req: Any, resp: Any) -> None:
+            made = self.view(req.env["session"])
+            if isinstance(made, Path):
+                resp.stream = made.open("rb")
+            elif isinstance(made, str | tuple):
+                if made[0] == "/":
+                    raise falcon.HTTPFound(made)
+                resp.text, resp.status = made if isinstance(made, tuple) else (made, 200)
+            else:
+                resp.stream = (chunk.encode() for chunk in made)
+
+    app = falcon.App()
+    for name, view in views.items():
+        app.add_route(f"/{name}", Page(view))
+    return app
 
 
 def fail(session: Session) -> None:
@@ -449,7 +519,8 @@ def test_row_174_a_redirect_carries_the_session(make: Make) -> None:
     answer = client.get("/go")
 
     assert answer.status == 302
-    assert answer.all("Location") == ["/count"]
+    (location,) = answer.all("Location")
+    assert location.removeprefix("https://example.com") == "/count"  # Pyramid and Bottle send a whole URL
     assert client.get("/count").body == b"2"
 
 

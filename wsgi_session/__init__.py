@@ -16,11 +16,12 @@
 from types import FunctionType
 
 from ._http.cookie import Cookie
-from ._manager.lifetime import Lifetime
 from ._manager.manager import SessionManager
 from ._manager.outcome import Outcome
-from ._manager.registry import SessionRegistry, SessionSummary
+from ._manager.registry import SessionRegistry
+from ._session.lifetime import Lifetime
 from ._session.session import Session
+from ._session.summary import SessionSummary
 from ._values.codec import Codec, JSONCodec
 from ._wsgi.middleware import SessionMiddleware, get_session
 from .events import (
@@ -30,11 +31,17 @@ from .events import (
     CookieRejected,
     CsrfRejected,
     Event,
+    LoggedIn,
+    NewDevice,
+    OthersLoggedOut,
+    ReuseDetected,
     SaveConflict,
     SessionCreated,
     SessionDestroyed,
+    SessionEvicted,
     SessionExpired,
     SessionLoaded,
+    SessionRenewed,
     SessionRevoked,
     SessionRotated,
     SessionSaved,
@@ -57,17 +64,23 @@ __all__ = [
     "Event",
     "JSONCodec",
     "Lifetime",
+    "LoggedIn",
+    "NewDevice",
+    "OthersLoggedOut",
     "Outcome",
     "Record",
+    "ReuseDetected",
     "SaveConflict",
     "Session",
     "SessionCreated",
     "SessionDestroyed",
+    "SessionEvicted",
     "SessionExpired",
     "SessionLoaded",
     "SessionManager",
     "SessionMiddleware",
     "SessionRegistry",
+    "SessionRenewed",
     "SessionRevoked",
     "SessionRotated",
     "SessionSaved",

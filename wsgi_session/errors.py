@@ -5,10 +5,11 @@
     SessionError
     ├── ConfigError (ValueError)            an option is wrong
     ├── EncodeError (TypeError)             a value cannot be stored
-    │   └── SessionTooLarge                 all values together are too big
+    │   └── SessionTooLarge                 all values together are too big, or one of them is
     ├── HeadersSent (RuntimeError)          too late to send a cookie
-    ├── StoreUnavailable                    the store did not answer
+    ├── StoreUnavailable                    the store did not answer, or a value is damaged
     ├── StoreConflict                       other requests were faster, for two seconds
+    ├── TooManySessions                     the user has as many other sessions as allowed
     └── NotSupported (NotImplementedError)  this store lacks that ability
 
 What a *client* sends raises none of them: a forged, expired or unknown cookie reads as "no session".
@@ -23,6 +24,7 @@ __all__ = [
     "SessionTooLarge",
     "StoreConflict",
     "StoreUnavailable",
+    "TooManySessions",
 ]
 
 
@@ -39,7 +41,10 @@ class EncodeError(SessionError, TypeError):
 
 
 class SessionTooLarge(EncodeError):
-    """All values of one session together exceed the limit (64 KiB). Raised at commit; nothing was stored."""
+    """All values of one session together exceed ``max_bytes``: raised at commit, and nothing was stored.
+
+    A single value of more than 1 MiB raises it at the line that sets it.
+    """
 
 
 class HeadersSent(SessionError, RuntimeError):
@@ -49,12 +54,18 @@ class HeadersSent(SessionError, RuntimeError):
 class StoreUnavailable(SessionError):
     """The store did not answer, refused the operation, or gave an answer that breaks its contract.
 
+    Also raised where a value is read that is damaged: half a session must not look whole.
+
     The outcome of a write is unknown. The text holds no credentials; the driver's error is its ``__cause__``.
     """
 
 
 class StoreConflict(SessionError):
     """Other requests changed the same session first, for two seconds. Nothing of this change was stored."""
+
+
+class TooManySessions(SessionError):
+    """This login is refused: the user has as many other live sessions as ``max_sessions_per_user`` allows."""
 
 
 class NotSupported(SessionError, NotImplementedError):

@@ -1,15 +1,15 @@
 """What happened to a session, as typed events, and their one dispatcher.
 
-An event never carries a token or a value. Its ``id`` is the public handle of the session, as in ``Session.id``.
+An event never carries a token or a value. Its ``id`` is the public handle of the session, as in ``Session.id``. What
+names a user is for ``on_event`` only: neither the log nor ``repr`` shows it.
 """
 
 import logging
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Literal
 
-from ._common.throttle import Throttle
+from ._common.csrf_rejected import CsrfReason, CsrfRejected
+from ._common.dispatcher import Dispatcher, Event, ReportsEvents
 
 __all__ = [
     "ClockSkew",
@@ -20,12 +20,18 @@ __all__ = [
     "CsrfRejected",
     "Dispatcher",
     "Event",
+    "LoggedIn",
+    "NewDevice",
+    "OthersLoggedOut",
     "ReportsEvents",
+    "ReuseDetected",
     "SaveConflict",
     "SessionCreated",
     "SessionDestroyed",
+    "SessionEvicted",
     "SessionExpired",
     "SessionLoaded",
+    "SessionRenewed",
     "SessionRevoked",
     "SessionRotated",
     "SessionSaved",
@@ -34,25 +40,8 @@ __all__ = [
     "ValueOverwritten",
 ]
 
-logger = logging.getLogger("wsgi_session")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """Something that happened to a session.
-
-    Args:
-        at: When it happened, in Unix seconds.
-        id: The session's public handle, or ``None`` where there is no session.
-    """
-
-    name: ClassVar[str]
-    level: ClassVar[int] = logging.DEBUG
-    remedy: ClassVar[str] = ""
-    """What to do about it, for the log."""
-
-    at: float
-    id: str | None = None
+# Where users find them.
+Event.__module__ = Dispatcher.__module__ = CsrfRejected.__module__ = __name__
 
 
 # A kind that adds no field needs no decorator: making a dataclass is most of what importing this module costs.
@@ -94,6 +83,66 @@ class SessionRotated(Event):
     old_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedIn(Event):
+    """A user logged in, by ``Session.login`` or by a write of the ``user_key``; the session under ``id`` is theirs.
+
+    ``user_id`` is for what you do then, such as a mail to that user. It is neither logged nor in ``repr``.
+
+    .. versionadded:: 1.0
+    """
+
+    name = "logged_in"
+    level = logging.INFO
+
+    user_id: str = field(repr=False)
+
+
+class SessionRenewed(Event):
+    """The cookie of a session got its next number; a copy of the former one is refused from a minute later on.
+
+    .. versionadded:: 1.0
+    """
+
+    __slots__ = ()
+    name = "renewed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReuseDetected(Event):
+    """A request sent a cookie that had long been replaced by a newer one, which was in use. The session was ended.
+
+    Somebody has a copy of the cookie: the visitor or a thief, and we cannot tell which. ``renewed_at`` is when the
+    newest cookie was issued, and ``seen_at`` when the session was last used before this request, both in Unix seconds.
+
+    .. versionadded:: 1.0
+    """
+
+    name = "reuse_detected"
+    level = logging.WARNING
+    remedy = "Tell the user of event.user_id, in the callback on_event, that somebody had a copy of the cookie."
+
+    renewed_at: float
+    seen_at: float
+    user_id: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDevice(Event):
+    """A user logged in with a browser and system that no other live session of theirs has; beside :class:`LoggedIn`.
+
+    Only with the option ``capture=("user_agent",)``, on a store that can find the sessions of a user. ``user_id`` is
+    neither logged nor in ``repr``.
+
+    .. versionadded:: 1.0
+    """
+
+    name = "new_device"
+    level = logging.INFO
+
+    user_id: str = field(repr=False)
+
+
 class SessionDestroyed(Event):
     """The application ended a session, and its record is gone."""
 
@@ -122,18 +171,43 @@ class SessionRevoked(Event):
     count: int = 1
 
 
+class SessionEvicted(Event):
+    """A session ended because its user logged in elsewhere, more often than ``max_sessions_per_user`` allows.
+
+    .. versionadded:: 1.0
+    """
+
+    __slots__ = ()
+    name = "evicted"
+    level = logging.INFO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OthersLoggedOut(Event):
+    """The user of this session ended all others: ``count`` of them.
+
+    .. versionadded:: 1.0
+    """
+
+    name = "logged_out_others"
+    level = logging.INFO
+
+    count: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CookieRejected(Event):
     """A request sent our cookie, but it leads to no session.
 
     ``reason`` is ``"malformed"``, ``"signature"`` (not signed by us), ``"unknown"`` (signed by us, but
-    no live record: expired, destroyed, revoked, rotated away or lost) or ``"unreadable"`` (the record is damaged).
+    no live record: expired, destroyed, revoked, rotated away more than a minute ago, or lost), ``"unreadable"`` (the
+    record is damaged) or ``"renewed"`` (replaced by a newer one more than a minute ago, which is in use).
     """
 
     name = "rejected"
     level = logging.INFO
 
-    reason: Literal["malformed", "signature", "unknown", "unreadable"]
+    reason: Literal["malformed", "signature", "unknown", "unreadable", "renewed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +246,8 @@ class ValueOverwritten(Event):
         "Another request changed the same keys, and its change may be lost. To count or collect, use "
         'increment(("cart", "pear")), append(("cart", "notes"), item) or apply(key, function): they lose nothing.'
     )
+    # A key that is overwritten once is usually overwritten often.
+    repetitive = "keys"
 
     keys: tuple[str, ...]
 
@@ -180,15 +256,16 @@ class ValueOverwritten(Event):
 class SaveConflict(Event):
     """A change was dropped.
 
-    ``reason`` is ``"gone"`` (the session was destroyed, revoked, rotated away or expired meanwhile), ``"busy"``
-    (other requests were faster, for two seconds) or ``"unsent"`` (it belonged under a new id, and no response
-    headers were sent that could have carried its cookie).
+    ``reason``: ``"gone"`` (the session was destroyed, revoked, expired or rotated away, or had been a moment before),
+    ``"busy"`` (other requests were faster, for two seconds), ``"unsent"`` (no headers left to carry its new cookie),
+    ``"revoked"`` (a login: all sessions of the user were ended after it was called) or ``"evicted"`` (a login: the user
+    had logged in elsewhere meanwhile, more often than ``max_sessions_per_user`` allows).
     """
 
     name = "save_conflict"
     level = logging.WARNING
 
-    reason: Literal["gone", "busy", "unsent"]
+    reason: Literal["gone", "busy", "unsent", "revoked", "evicted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,9 +280,9 @@ class ClockSkew(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFailed(Event):
-    """The store did not answer, or failed to carry out an operation.
+    """The store did not answer, or failed to carry out an operation, or a value of a session cannot be read.
 
-    ``error`` is its message, with the remedy and without credentials.
+    ``operation`` is the store's method, or ``"decode"`` for a value; ``error`` says why, without credentials.
     """
 
     name = "store_error"
@@ -213,88 +290,3 @@ class StoreFailed(Event):
 
     operation: str
     error: str
-
-
-CsrfReason = Literal[
-    "cross-site", "origin", "referer", "no origin", "no session", "no token", "bad token", "bad form", "form too long"
-]
-"""Why :class:`~wsgi_session.csrf.CSRFMiddleware` refused a request."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CsrfRejected(Event):
-    """A request that would change something was refused: nothing proves that the site's own page sent it.
-
-    ``reason`` is ``"cross-site"`` (by ``Sec-Fetch-Site``), ``"origin"`` or ``"referer"`` (they name another
-    site), ``"no origin"`` (no header names the origin, and one is required), ``"no session"``, ``"no token"``,
-    ``"bad token"`` (forged, or from before a rotation), ``"bad form"`` (the body is not the form that it claims to
-    be) or ``"form too long"`` (no token in the part that we read).
-    """
-
-    name = "csrf_rejected"
-    level = logging.WARNING
-
-    reason: CsrfReason
-
-
-class Dispatcher:
-    """Hands events to :mod:`logging` (logger ``wsgi_session``) and to one callback.
-
-    Args:
-        on_event: Called with every event, in the thread where it happened. We log what it raises and go on.
-        clock: Returns the time in Unix seconds. Default: ``time.time``, looked up at each call.
-
-    .. versionadded:: 1.0
-    """
-
-    __slots__ = ("_clock", "_on_event", "_overwritten")
-
-    def __init__(
-        self, on_event: Callable[[Event], None] | None = None, clock: Callable[[], float] | None = None
-    ) -> None:
-        self._on_event = on_event
-        self._clock = clock
-        self._overwritten = Throttle(period_s=60)
-
-    def emit(self, kind: type[Event], **details: Any) -> None:
-        """Make an event of *kind* and hand it out; costs next to nothing when nobody listens."""
-        is_logged = logger.isEnabledFor(kind.level)
-        if self._on_event is None and not is_logged:
-            return
-        event = kind(at=time.time() if self._clock is None else self._clock(), **details)
-        if is_logged:
-            self._log(event)
-        if self._on_event is not None:
-            try:
-                self._on_event(event)
-            except Exception:
-                logger.exception("on_event raised for the event %r; the session is not affected.", kind.name)
-
-    def _log(self, event: Event) -> None:
-        if isinstance(event, ValueOverwritten):
-            # A key that is overwritten once is usually overwritten often.
-            keys = tuple(key for key in event.keys if self._overwritten.lets(key, event.at))
-            if not keys:
-                return
-            event = replace(event, keys=keys)
-        logger.log(event.level, "session %s", _described(event))
-
-
-@runtime_checkable
-class ReportsEvents(Protocol):
-    """A store that has something to report, such as a damaged record.
-
-    .. versionadded:: 1.0
-    """
-
-    @property
-    def events(self) -> Dispatcher:
-        """Where it reports: a :class:`~wsgi_session.stores.StoreDispatcher`, which knows the caller of a method."""
-        ...
-
-
-def _described(event: Event) -> str:
-    """Return *event* as one line: its name, its fields, and the remedy."""
-    carried = {field.name: getattr(event, field.name) for field in fields(event) if field.name != "at"}
-    line = event.name + "".join(f" {name}={value!r}" for name, value in carried.items() if value is not None)
-    return f"{line}. {event.remedy}" if event.remedy else line

@@ -215,7 +215,7 @@ def test_row_134_a_touch_restores_no_old_data(returning: Visitor, clock: FakeClo
     visit = returning.visit(slow)
 
     assert visit.value == 0
-    assert visit.calls == ["load", "load", "update", "touch"]
+    assert visit.calls == ["load", "load", "update", "load", "touch"]
     assert returning.read() == {"a": 1, "hits": 7}
 
 

@@ -80,7 +80,7 @@ def test_row_115_no_absolute_limit(store: Store, clock: FakeClock) -> None:
     assert visitor.read() == {"a": 1}
 
 
-@pytest.mark.parametrize("limit", ["idle", "absolute", "touch_every"])
+@pytest.mark.parametrize("limit", ["idle", "absolute", "touch_every", "longest"])
 @pytest.mark.parametrize("value", [3600, 1.5, "3600", "soon", True, timedelta(0), -MINUTE], ids=repr)
 def test_row_115_a_limit_that_is_no_duration_is_refused(limit: str, value: Any) -> None:
     """Numbers have no unit: only a positive ``timedelta`` is taken, and anything else says so at the start."""
@@ -90,8 +90,8 @@ def test_row_115_a_limit_that_is_no_duration_is_refused(limit: str, value: Any) 
 
 def test_row_115_there_is_always_an_idle_limit() -> None:
     """A session that ends by age alone has ``idle`` as long as ``absolute``; ``None`` is the default."""
-    assert Lifetime(idle=None, absolute=None).ends_at(started_at=0, seen_at=0) == 3600
-    assert Lifetime(idle=HOUR, absolute=HOUR).ends_at(started_at=0, seen_at=0) == 3600
+    assert Lifetime(idle=None, absolute=None).limits.ends_at(started_at=0, seen_at=0) == 3600
+    assert Lifetime(idle=HOUR, absolute=HOUR).limits.ends_at(started_at=0, seen_at=0) == 3600
 
 
 @pytest.mark.parametrize(
@@ -254,6 +254,33 @@ def test_row_124_a_write_moves_the_limit_itself(returning: Visitor, clock: FakeC
 
     assert returning.visit(store_something).calls == ["load", "update"]
     assert end_of(returning) == clock() + 3600
+
+
+@pytest.mark.parametrize(
+    ("renew_every", "after", "is_renewed"),
+    [
+        pytest.param(None, timedelta(minutes=59), False, id="never"),
+        pytest.param(10 * MINUTE, timedelta(minutes=9, seconds=59), False, id="not-yet"),
+        pytest.param(10 * MINUTE, 10 * MINUTE, True, id="due"),
+    ],
+)
+@pytest.mark.parametrize("view", [len, store_something], ids=["read", "write"])
+def test_row_124_the_cookie_is_renewed_after_its_time_and_never_without_one(
+    store: Store,
+    clock: FakeClock,
+    renew_every: timedelta | None,
+    after: timedelta,
+    is_renewed: bool,
+    view: Callable[[Session], Any],
+) -> None:
+    """Pyramid's ``reissue_time``: one write, also of a request that changes something."""
+    visitor = visitor_of(store, clock=clock, lifetime=Lifetime(renew_every=renew_every))
+    visitor.visit(store_something)
+    first = visitor.cookie
+    clock.advance(after)
+
+    assert visitor.visit(view).calls in (["load", "update"], ["load", "touch"])
+    assert (visitor.cookie != first) == is_renewed
 
 
 @pytest.mark.parametrize("view", [store_something, len, Session.rotate], ids=["write", "touch", "rotate"])

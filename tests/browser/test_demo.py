@@ -3,28 +3,13 @@
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from support.chromium import Page, running_chromium
-from support.demo_process import Demo, running_demo
-
-if TYPE_CHECKING:
-    from conftest import Require
+from support.chromium import Page
+from support.demo_process import Demo
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def chromium(require: "Require") -> Iterator[Any]:
-    with running_chromium(require) as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    with running_demo(tmp_path_factory.mktemp("demo")) as demo:
-        yield demo
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from support.poster import (
     upload,
 )
 
-from wsgi_session import Cookie, SessionMiddleware
+from wsgi_session import Cookie, Session, SessionMiddleware
 from wsgi_session.csrf import CSRFMiddleware, csrf_field, csrf_token
 from wsgi_session.errors import ConfigError, HeadersSent
 from wsgi_session.stores import MemoryStore
@@ -472,16 +472,36 @@ def test_sec_113_the_login_form_is_protected(poster: Poster) -> None:
     assert is_passed(visitor.post(visitor.token(), path="/transfer"))
 
 
+def log_in(session: Session) -> None:
+    session.rotate()
+    session["user"] = "ada"
+
+
 def test_sec_113_a_planted_session_has_a_token_of_its_own(poster: Poster) -> None:
     """An attacker who plants a session knows its token, and learns nothing of the one after the login."""
     attacker = poster.another()
     planted = attacker.token()
     victim = attacker.twin()
 
-    victim.post(victim.token(), do=lambda environ: environ["session"].rotate())
+    victim.post(victim.token(), do=lambda environ: log_in(environ["session"]))
 
     assert is_refused(victim.post(planted))
-    assert is_refused(attacker.post(planted))
+    attacker.post(planted, do=lambda environ: environ["session"].set("user", "mallory"))
+    assert victim.page(lambda environ: dict(environ["session"])).value == {"user": "ada"}
+    assert attacker.page(lambda environ: dict(environ["session"])).value == {}
+
+
+def test_sec_113_a_form_from_before_a_rotation_reaches_its_view(site: Callable[..., Poster]) -> None:
+    """It was sent under the old id, and is late: what it changes is dropped, and it gets no cookie of either kind."""
+    poster = site(cookie=for_scripts())
+    late, token = poster.twin(), poster.token()
+    poster.post(token, do=lambda environ: environ["session"].rotate())
+
+    answer = late.post(token, do=lambda environ: environ["session"].set("user", "mallory"))
+
+    assert is_passed(answer)
+    assert answer.cookies == []
+    assert poster.page(lambda environ: dict(environ["session"])).value == {"user": "ada"}
 
 
 def test_sec_113_a_planted_session_cookie_beside_the_users_is_nobodys(poster: Poster) -> None:

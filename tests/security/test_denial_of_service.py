@@ -11,6 +11,7 @@ import pytest
 from support.client import OTHER_SECRET
 from support.forge import NAME, make_token, mint
 from support.visitor import Visitor, visitor_of
+from support.whole import WholeSession
 
 from wsgi_session import Record, Session
 from wsgi_session._http.token import store_key
@@ -134,7 +135,9 @@ def test_sec_66_memory_is_bounded(clock: FakeClock) -> None:
         visitor.another().visit(lambda session, number=number: session.set("n", number))
         assert len(list(store.scan())) <= 10
 
-    assert sorted(record.data for _, record in store.scan()) == [b'{"n":%d}' % number for number in range(40, 50)]
+    assert sorted(record.data for _, record in store.scan()) == [
+        WholeSession().encode({"n": number}) for number in range(40, 50)
+    ]
     assert len(store._ends) <= 2 * 10 + 64
 
 
@@ -157,6 +160,24 @@ def test_sec_66_who_is_active_is_evicted_last(clock: FakeClock) -> None:
     visitors[4].visit(lambda session: session.set("n", 4))
     assert visitors[2].read() == {"n": 2}
     assert visitors[4].read() == {"n": 4}
+
+
+def test_sec_66_a_flood_logs_nobody_out(clock: FakeClock) -> None:
+    """Anonymous sessions make room for anonymous ones and for logins, and a login for none; then it is a 503."""
+    store = MemoryStore(max_sessions=5, clock=clock)
+    visitor = visitor_of(store, clock=clock, user_key="user")
+    users = {name: visitor.another() for name in ("ada", "bob", "eve", "zoe", "sue")}
+    for name, user in users.items():
+        user.visit(lambda session, name=name: session.set("user", name))
+        for number in range(20):
+            visitor.another().visit(lambda session, number=number: session.set("n", number))
+            assert stored(store) <= 5
+
+    assert {name: user.read() for name, user in users.items()} == {name: {"user": name} for name in users}
+    assert visitor.another().visit(lambda session: session.set("n", 1)).status == 503
+    users["ada"].visit(lambda session: session.destroy())
+    visitor.another().visit(lambda session: session.set("n", 1))
+    assert stored(store) == 5
 
 
 @pytest.mark.parametrize("value", [0, -1, True, 1.5, None, "10"])
@@ -263,7 +284,7 @@ def test_sec_67_a_planted_giant_does_not_stop_the_registry(tmp_path: Path, clock
         visitor.visit(lambda session: session.set("user", "ada"))
         visitor.another().visit(lambda session: session.set("user", "bob"))
         with closing(sqlite3.connect(tmp_path / "s.sqlite3")) as file:
-            file.execute("UPDATE wsgi_sessions SET data = zeroblob(10000000) WHERE rowid = 1")
+            file.execute("UPDATE wsgi_sessions SET frame = zeroblob(10000000) WHERE rowid = 1")
             file.commit()
         handle = visitor.app.handle()  # type: ignore[attr-defined]
 

@@ -160,7 +160,7 @@ WRITES: dict[str, tuple[str, Callable[[Session], Any]]] = {
     "create": ("create", lambda session: (session.destroy(), session.set("user", "bob"))),
     "update": ("update", lambda session: session.set("role", "admin")),
     "rotate, create": ("create", lambda session: session.rotate()),
-    "rotate, delete": ("delete", lambda session: (session.set("role", "admin"), session.rotate())),
+    "rotate, tombstone": ("update", lambda session: (session.set("role", "admin"), session.rotate())),
     "destroy": ("delete", lambda session: session.destroy()),
     "save": ("update", lambda session: (session.set("role", "admin"), session.save())),
 }
@@ -472,7 +472,7 @@ def test_sec_90_a_damaged_row_is_not_quoted(tmp_path: Path, clock: FakeClock, lo
     """SQLite's driver quotes a text that it cannot decode: that text is somebody's session."""
     with closing(SQLiteStore(tmp_path / "s.sqlite3", clock=clock)) as store:
         visitor = visitor_of(store, clock=clock)
-        for column in ("data", "label", "user_id", "created_at", "version"):
+        for column in ("frame", "label", "user_id", "created_at", "version"):
             visitor.jar.clear()
             visitor.visit(lambda session: session.set("user", "ada"))
             with closing(sqlite3.connect(tmp_path / "s.sqlite3")) as file:

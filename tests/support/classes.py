@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from wsgi_session import JSONCodec
+from support.whole import WholeSession
 
-CODEC = JSONCodec()
+CODEC = WholeSession()
 
 NAN = math.nan
 

@@ -7,7 +7,7 @@ from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from wsgi_session import Record, Session, SessionMiddleware
-from wsgi_session.stores import MemoryStore, Store
+from wsgi_session.stores import EXPIRY_GRACE_S, MemoryStore, Store
 
 SECRET = "an-example-of-a-secret-for-tests-only-0123456789"
 OTHER_SECRET = "another-one-that-is-just-as-long-and-as-public-9876"
@@ -220,8 +220,23 @@ class SpyStore:
     def delete_all(self) -> int:
         return self.real.delete_all()  # type: ignore[attr-defined,no-any-return]
 
-    def sweep(self, limit: int) -> int:
-        return self.real.sweep(limit)  # type: ignore[attr-defined,no-any-return]
+    def sweep(self, limit: int, *, grace_s: float = EXPIRY_GRACE_S) -> int:
+        return self.real.sweep(limit, grace_s=grace_s)  # type: ignore[attr-defined,no-any-return]
+
+    def scan_user(self, user_id: str) -> Iterator[tuple[str, Record]]:
+        self._note("scan_user", user_id)
+        return self.real.scan_user(user_id)  # type: ignore[attr-defined,no-any-return]
+
+    def user_epoch(self, user_id: str) -> bytes:
+        self._note("user_epoch", user_id)
+        return self.real.user_epoch(user_id)  # type: ignore[attr-defined,no-any-return]
+
+    def renew_user_epoch(self, user_id: str) -> None:
+        self._note("renew_user_epoch", user_id)
+        self.real.renew_user_epoch(user_id)  # type: ignore[attr-defined]
+
+    def is_user_index_exact(self) -> bool:
+        return self.real.is_user_index_exact()  # type: ignore[attr-defined,no-any-return]
 
 
 class MergingSpyStore(SpyStore):

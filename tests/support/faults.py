@@ -1,8 +1,9 @@
-"""A real store that breaks down at a chosen call, before or after it did what was asked."""
+"""Real stores that a test has break down at a chosen call, or refuse while it lasts."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from support.client import SpyStore
 from wsgi_session import Record
 from wsgi_session.stores import Store
 
@@ -64,3 +65,12 @@ class FaultyStore:
         if is_hit:
             raise TimeoutError("db.internal:5432 did not answer, password=hunter2")
         return answer
+
+
+class BusyStore(SpyStore):
+    """A store in which other requests are always faster, while it is busy."""
+
+    is_busy = False
+
+    def update(self, key: str, record: Record, *, version: object) -> bool:
+        return not self.is_busy and super().update(key, record, version=version)

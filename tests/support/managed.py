@@ -7,6 +7,7 @@ from typing import Any
 
 from support.client import SECRET, Headers, MergingSpyStore, SpyStore
 from wsgi_session import Event, Outcome, Record, Session, SessionManager
+from wsgi_session._http.token import store_key
 from wsgi_session.stores import MemoryStore
 from wsgi_session.testing import FakeClock
 
@@ -28,6 +29,13 @@ class Managed:
         """Commit as for a response with *status*."""
         return self.manager.commit(session, status=status, **options)
 
+    def do(self, cookie: str, *steps: Callable[[Session], Any], status: int = 200) -> Outcome:
+        """Take *steps* with the session of *cookie* in one request, and commit."""
+        session = self.open(cookie)
+        for step in steps:
+            step(session)
+        return self.commit(session, status)
+
     def send_head(self, session: Session, headers: Headers | None = None) -> None:
         """Commit and let the response head leave."""
         self.commit(session).apply(headers or [])
@@ -42,12 +50,15 @@ class Managed:
         session.update(values or {"a": 1})
         return cookie_of(self.commit(session))
 
-    def race(self, method: str, do: Callable[[str], Any], *, times: int = 1) -> None:
-        """Let *do* happen just before each of the first *times* calls of *method*; it is given the key."""
+    def race(self, method: str, do: Callable[[str], Any], *, times: int = 1, of: str | None = None) -> None:
+        """Let *do* happen just before each of the first *times* calls of *method*; it is given the key.
+
+        With *of*, only calls for that key count.
+        """
         left = [times]
 
         def before(called: str, key: str) -> None:
-            if called == method and left[0] > 0:
+            if called == method and of in (None, key) and left[0] > 0:
                 left[0] -= 1
                 do(key)
 
@@ -75,6 +86,10 @@ class Managed:
     def records(self) -> dict[str, Record]:
         """Return what the store has, by key."""
         return dict(self.spy.scan())
+
+    def key_of(self, cookie: str) -> str:
+        """Return the key of the session of *cookie*."""
+        return store_key(cookie.partition("=")[2].partition(".")[0])
 
     def plant(self, key: str, record: Record) -> None:
         """Put *record* in the place of what is under *key*."""

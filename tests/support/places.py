@@ -69,6 +69,12 @@ def memcached(services: Services) -> Place:
     return Place(f"memcached://{_at(server)}", [server], f"memcached at {_at(server)}")
 
 
+def large_memcached(services: Services) -> Place:
+    """One that takes items of more than 1 MiB."""
+    server = services.memcached(options=["-I", "2m"])
+    return Place(f"memcached://{_at(server)}", [server], f"memcached at {_at(server)}")
+
+
 def two_memcached(services: Services) -> Place:
     servers = [services.memcached(), services.memcached()]
     return Place(f"memcached://{_at(*servers)}", servers, "memcached at 127.0.0.1")

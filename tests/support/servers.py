@@ -26,7 +26,7 @@ def post_worker_init(worker):
     worker.log.info("Ready worker with pid: %s", worker.pid)
 """
 
-HIDDEN_FIELD = re.compile(r'<input type="hidden" name="(\w+)" value="([\w-]+)">')
+HIDDEN_FIELD = re.compile(r'<input type="hidden" name="(\w+)" value="([\w.-]+)">')
 
 START_S = 30.0
 STOP_S = 30.0

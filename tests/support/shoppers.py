@@ -43,7 +43,9 @@ def visit(browser: Browser, user: str, halfway: threading.Semaphore) -> None:
     assert json_of(browser.get("/whoami"))["user"] == user
 
 
-def at_once(*requests: Callable[[], Answer]) -> None:
+def at_once(*requests: Callable[[], Answer]) -> list[Answer]:
     with ThreadPoolExecutor(len(requests)) as pool:
-        for answer in pool.map(lambda request: request(), requests):
-            assert answer.status == 200, (answer.status, answer.body)
+        answers = [*pool.map(lambda request: request(), requests)]
+    for answer in answers:
+        assert answer.status == 200, (answer.status, answer.body)
+    return answers

@@ -1,4 +1,4 @@
-"""Rejects an unknown option of a constructor, and suggests the one that was probably meant."""
+"""Rejects an unknown option of a constructor, and suggests the one that was probably meant; misses a required one."""
 
 from functools import wraps
 from typing import Any, Final, TypeVar
@@ -12,9 +12,9 @@ T = TypeVar("T")
 _INSIDE: Final = {
     "cookie": (
         "Cookie",
-        ("name", "path", "domain", "secure", "httponly", "samesite", "partitioned", "persistent", "rolling"),
+        ("name", "path", "domain", "secure", "httponly", "samesite", "partitioned", "persistent", "rolling", "prefix"),
     ),
-    "lifetime": ("Lifetime", ("idle", "absolute", "touch_every")),
+    "lifetime": ("Lifetime", ("idle", "absolute", "touch_every", "longest", "renew_every")),
 }
 """Options that a middleware does not take itself, but through an object."""
 
@@ -44,13 +44,14 @@ _OTHER_WORDS: Final = {
 
 
 def checks_options(cls: type[T]) -> type[T]:
-    """Class decorator: let the constructor of *cls* raise ``ConfigError`` for an unknown keyword.
+    """Class decorator: let the constructor of *cls* raise ``ConfigError`` for an unknown or a missing keyword.
 
     The signature stays as it is, for type checkers and for ``help()``.
     """
     init = cls.__init__
     code = init.__code__
     known = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+    required = frozenset(known[code.co_argcount - 1 :]) - (init.__kwdefaults__ or {}).keys()
 
     @wraps(init)
     def checked_init(self: Any, *args: Any, **options: Any) -> None:
@@ -61,6 +62,8 @@ def checks_options(cls: type[T]) -> type[T]:
                     raise ConfigError(
                         f"{type(self).__name__} has no option {name!r}{advice}. Its options are {all_names}."
                     )
+            if missing := required - options.keys():
+                raise ConfigError(f"{type(self).__name__} needs the option {', '.join(sorted(missing))}.")
             init(self, *args, **options)
         finally:
             # Error trackers show local variables, and hide a secret only under its own name.

@@ -12,7 +12,7 @@ from werkzeug.sansio.http import parse_cookie
 from .._common.options import checks_options
 from ..errors import ConfigError
 
-__all__ = ["Cookie"]
+__all__ = ["MAX_CANDIDATES", "Cookie", "erase_foreign", "read_foreign"]
 
 logger = logging.getLogger("wsgi_session")
 
@@ -26,6 +26,12 @@ MAX_COOKIE_BYTES = 512
 
 MAX_CANDIDATES = 8
 """How many different cookies of our name we check in one request."""
+
+MAX_FOREIGN = 4
+"""How many different cookies of another library's name we check in one request."""
+
+MAX_FOREIGN_BYTES = 4096
+"""We ignore a longer one of them: browsers keep no more."""
 
 MAX_AGE_S = int(timedelta(days=400).total_seconds())
 """RFC 6265bis, section 5.5: browsers cap a longer ``Max-Age`` to this."""
@@ -65,6 +71,8 @@ class Cookie:
         rolling: ``Max-Age`` follows activity: in use, the cookie is sent again about once in ``Lifetime.touch_every``,
             by a read or a write. With ``False``, ``Max-Age`` is the rest of ``Lifetime.absolute``, the server alone
             enforces ``Lifetime.idle``, and activity never sends a cookie.
+        prefix: Whether we choose a prefix. With ``False`` the name is used as it is given, for frameworks whose
+            applications and tests look for the cookie under the name in their settings.
 
     Raises:
         ConfigError: An option is not allowed, alone or together with another one.
@@ -81,12 +89,13 @@ class Cookie:
     partitioned: bool = False
     persistent: bool = True
     rolling: bool = True
+    prefix: bool = True
     wire_name: str = field(init=False, repr=False)
     """The name as browsers see it, prefix included."""
     _attributes: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for option in ("secure", "httponly", "partitioned", "persistent", "rolling"):
+        for option in ("secure", "httponly", "partitioned", "persistent", "rolling", "prefix"):
             if not isinstance(getattr(self, option), bool):
                 raise ConfigError(f"Cookie.{option} must be True or False; got {getattr(self, option)!r}.")
         self._check_attributes()
@@ -209,7 +218,7 @@ class Cookie:
         is_bound_to_host = self.path == "/" and self.domain is None
         is_prefixed = any(self.name.lower().startswith(known.lower()) for known in _PREFIXES)
         name = self.name
-        if self.secure and not is_prefixed:
+        if self.secure and self.prefix and not is_prefixed:
             name = ("__Host-" if is_bound_to_host else "__Secure-") + name
         prefix = next((known for known in _PREFIXES if name.lower().startswith(known.lower())), None)
         if prefix is None:
@@ -228,6 +237,29 @@ class Cookie:
                     "(RFC 6265bis, section 4.1.3). Change that option, or give another name."
                 )
         return name
+
+
+def read_foreign(header: str, name: str) -> list[str]:
+    """Return the distinct values of another library's cookie in a ``Cookie`` request header, at most five.
+
+    Five are one more than anybody checks. Values in plain ASCII, without the quotes that may be around them.
+    """
+    if len(header) > MAX_HEADER_BYTES:
+        return []
+    begin = f"{name}="
+    values: dict[str, None] = {}
+    for part in header.split(";"):
+        part = part.strip(" \t")
+        if part.startswith(begin) and len(part) <= MAX_FOREIGN_BYTES and part.isascii() and part.isprintable():
+            value = part.removeprefix(begin)
+            is_quoted = len(value) > 1 and value[0] == value[-1] == '"'
+            values[value[1:-1] if is_quoted else value] = None
+    return list(values)[: MAX_FOREIGN + 1]
+
+
+def erase_foreign(name: str, *, path: str, domain: str | None, secure: bool) -> str:
+    """Return the ``Set-Cookie`` header's value that makes the browser forget another library's cookie."""
+    return dump_cookie(name, path=path, domain=domain, secure=secure or name.startswith("__"), max_age=0, expires=0)
 
 
 def _is_host_name(domain: object) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 __all__ = [
     "HeaderEdit",
     "Headers",
+    "add_cookie",
     "add_vary",
     "add_vary_cookie",
     "has_cookie",
@@ -48,6 +49,11 @@ def add_vary(headers: Headers, *names: str) -> Headers:
         else:
             merged.append((name, value))
     return merged if is_merged else [*headers, ("Vary", missing)]
+
+
+def add_cookie(headers: Headers, set_cookie: str) -> Headers:
+    """Return *headers* with one more cookie."""
+    return [*headers, ("Set-Cookie", set_cookie)]
 
 
 def replace_cookie(headers: Headers, wire_name: str, set_cookie: str) -> Headers:

@@ -16,7 +16,20 @@ from itsdangerous.signer import SigningAlgorithm
 
 from .secret import Secrets, read_secrets
 
-__all__ = ["COMPACT", "FULL", "TokenForm", "TokenSigner", "Verified", "derive_secret", "make_token", "store_key"]
+__all__ = [
+    "COMPACT",
+    "FULL",
+    "TokenForm",
+    "TokenSigner",
+    "Verified",
+    "derive_secret",
+    "is_session_id",
+    "make_token",
+    "store_key",
+]
+
+
+_KEY: Final = re.compile("[0-9a-f]{64}")
 
 
 class TokenForm(NamedTuple):
@@ -27,7 +40,7 @@ class TokenForm(NamedTuple):
     salt: str
     """Part of the signature's salt, so that a text in one form never verifies as one in another."""
     is_signed_again: bool
-    """Whether a cookie that an older secret signed is issued again."""
+    """Whether a cookie is issued again for the same token: under a newer secret, or another number."""
 
 
 FULL: Final = TokenForm(32, 32, "sid", is_signed_again=True)
@@ -50,6 +63,11 @@ def store_key(token: str) -> str:
     return hashlib.sha256(b"wsgi_session:sid:v1\0" + token.encode("ascii")).hexdigest()
 
 
+def is_session_id(text: object) -> bool:
+    """Return whether *text* is such a key, in a session's ``id``."""
+    return isinstance(text, str) and _KEY.fullmatch(text) is not None
+
+
 def derive_secret(token: str, purpose: str) -> bytes:
     """Return 32 bytes that only the holder of *token* could know, different for each *purpose*.
 
@@ -67,6 +85,8 @@ class Verified:
     token: str
     is_stale: bool
     """Whether an older secret signed it: the cookie must then be issued again."""
+    number: int | None = 0
+    """How often the cookie had been renewed; ``None`` if no cookie of ours said."""
     signed: str | None = field(default=None, compare=False)
     """The text as it came; ``None`` if it is to be signed again."""
 
@@ -86,22 +106,22 @@ class TokenSigner:
         ConfigError: A secret is missing, too short or a well-known placeholder, or there are more than five.
     """
 
-    __slots__ = ("_signed_token", "_signers", "_token_length", "form")
+    __slots__ = ("_signed_token", "_signers", "form")
 
     def __init__(self, secret: Secrets, *, purpose: str, form: TokenForm = FULL) -> None:
         self.form = form
         self._signers = tuple(_make_signer(key, purpose, form) for key in read_secrets(secret))
-        self._token_length = _base64_length(form.token_bytes)
-        self._signed_token = re.compile(
-            rf"[A-Za-z0-9_-]{{{self._token_length}}}\.[A-Za-z0-9_-]{{{_base64_length(form.signature_bytes)}}}", re.ASCII
-        )
+        token, signature = (rf"[A-Za-z0-9_-]{{{_base64_length(n)}}}" for n in (form.token_bytes, form.signature_bytes))
+        number = r"(?:\.[1-9][0-9]{0,8})?" if form.is_signed_again else ""
+        self._signed_token = re.compile(rf"{token}{number}\.{signature}", re.ASCII)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} with {len(self._signers)} secret(s)>"
 
-    def sign(self, token: str) -> str:
-        """Return ``token.signature``, made with the newest secret."""
-        return self._signers[0].sign(token).decode("ascii")
+    def sign(self, token: str, number: int = 0) -> str:
+        """Return ``token.signature``, made with the newest secret, or ``token.number.signature`` if it was renewed."""
+        # The signature covers both, and a token has no dot: neither form passes for the other.
+        return self._signers[0].sign(f"{token}.{number}" if number else token).decode("ascii")
 
     def is_well_formed(self, text: str) -> bool:
         """Return whether *text* looks like what :meth:`sign` returns; anything else needs no verification."""
@@ -115,11 +135,12 @@ class TokenSigner:
         """
         if not self.is_well_formed(text):
             return None
-        token, presented = text[: self._token_length], text.encode("ascii")
+        signed, presented = text.rpartition(".")[0], text.encode("ascii")
         for age, signer in enumerate(self._signers):
-            if hmac.compare_digest(signer.sign(token), presented):
+            if hmac.compare_digest(signer.sign(signed), presented):
+                token, _, number = signed.partition(".")
                 is_stale = age > 0 and self.form.is_signed_again
-                return Verified(token, is_stale, None if is_stale else text)
+                return Verified(token, is_stale, int(number or 0), None if is_stale else text)
         return None
 
 

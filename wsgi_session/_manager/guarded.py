@@ -9,8 +9,9 @@ from typing import ParamSpec, TypeVar
 from ..errors import StoreUnavailable
 from ..events import Dispatcher, StoreFailed
 from ..stores._parts.reporting import begin_reporting, end_reporting
-from ..stores.contract import Store, SupportsUpdateOrLoad
+from ..stores.contract import Store, SupportsScan, SupportsUpdateOrLoad, SupportsUserIndex
 from ..stores.record import Record
+from .abilities import FINDS_USERS, not_supported, user_index_of
 
 __all__ = ["GuardedStore"]
 
@@ -21,7 +22,7 @@ T = TypeVar("T")
 class GuardedStore:
     """A store that wraps another one and raises nothing but ``StoreUnavailable``."""
 
-    __slots__ = ("_able_store", "_events", "_store")
+    __slots__ = ("_able_store", "_events", "_index", "_store")
 
     def __init__(self, store: Store, events: Dispatcher) -> None:
         self._store = store
@@ -30,6 +31,7 @@ class GuardedStore:
         self._able_store: SupportsUpdateOrLoad | None = None
         if isinstance(store, SupportsUpdateOrLoad) and hasattr(type(store), "update_or_load"):
             self._able_store = store
+        self._index = user_index_of(store)
         self._events = events
 
     def load(self, key: str) -> Record | None:
@@ -58,6 +60,41 @@ class GuardedStore:
     def delete(self, key: str, *, version: object = None) -> bool:
         """Remove the record, only in that *version* if given; return whether a live one was removed."""
         return self._call("delete", self._store.delete, key, version=version)
+
+    @property
+    def finds_users(self) -> bool:
+        """Whether the store can find the sessions of one user."""
+        return self._index is not None
+
+    def scan_user(self, user_id: str, *, is_complete: bool = False) -> list[tuple[str, Record]]:
+        """Return the key and record of every live session of *user_id*.
+
+        Args:
+            user_id: Whose.
+            is_complete: Whether none may be missing: where the engine may have dropped a part of the index, we look at
+                the sessions of all users.
+
+        Raises:
+            NotSupported: The store cannot find them.
+        """
+        index = self._required_index("finding a user's sessions")
+        if is_complete and isinstance(index, SupportsScan) and not index.is_user_index_exact():
+            every = index.scan
+            return self._call("scan", lambda: [(key, record) for key, record in every() if record.user_id == user_id])
+        return self._call("scan_user", lambda: list(index.scan_user(user_id)))
+
+    def user_epoch(self, user_id: str) -> bytes:
+        """Return the random bytes that the last ``renew_user_epoch`` stored, or none. Raises as :meth:`scan_user`."""
+        return self._call("user_epoch", self._required_index("user_epoch()").user_epoch, user_id)
+
+    def renew_user_epoch(self, user_id: str) -> None:
+        """Have every login of *user_id* that began before notice. Raises as :meth:`scan_user`."""
+        self._call("renew_user_epoch", self._required_index("revoke_user()").renew_user_epoch, user_id)
+
+    def _required_index(self, what: str) -> SupportsUserIndex:
+        if self._index is None:
+            raise not_supported(what, self._store, FINDS_USERS)
+        return self._index
 
     def close(self) -> None:
         """Release what this process holds."""

@@ -1,43 +1,38 @@
 """Opens and commits sessions against a store. Knows no WSGI: framework adapters use it as the middleware does."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from .._common.clock import clock_of
 from .._common.options import checks_options
 from .._http.cookie import Cookie
-from .._http.token import TokenSigner
+from .._session.identity import Client
+from .._session.lifetime import Lifetime
 from .._session.plan import NOTHING, CookieAction, make_plan
 from .._session.session import Session, transaction_of
 from .._session.state import SessionState
 from .._session.transaction import Transaction
 from .._values.codec import Codec
-from ..errors import ConfigError, StoreUnavailable
-from ..events import Dispatcher, Event
+from ..errors import StoreUnavailable
+from ..events import Event
 from ..stores.contract import Store
+from .backend import StoreBackend
+from .capture import Captured
 from .committer import Committer
 from .cookie_writer import CookieWriter
+from .devices import Devices
 from .facts import CommitFacts
 from .finder import Finder
 from .guarded import GuardedStore
-from .lifetime import Lifetime
-from .options import checked, given_codec, given_cookie, given_form, given_secret, given_user_key, make_store
+from .options import check_limit, given_rules, make_importing, make_store
 from .outcome import Outcome
 from .registry import SessionRegistry
+from .rules import Overflow, Rules
+from .users import Users
+
+if TYPE_CHECKING:
+    from ..importers.importer import Importer
 
 __all__ = ["SessionManager"]
-
-
-@dataclass(frozen=True, slots=True)
-class _StoreBackend:
-    """The :class:`~wsgi_session._session.transaction.Backend` of sessions in a store."""
-
-    find: Callable[[str], SessionState]
-    save: Callable[[Transaction], None]
-    clock: Callable[[], float]
-    events: Dispatcher
-    user_key: str | None
 
 
 @checks_options
@@ -65,35 +60,44 @@ class SessionManager:
         codec: Codec | None = None,
         on_event: Callable[[Event], None] | None = None,
         clock: Callable[[], float] | None = None,
+        max_bytes: int | None = None,
         user_key: str | None = None,
+        max_sessions_per_user: int | None = None,
+        overflow: Overflow = "evict_oldest",
+        capture: Sequence[Captured] = (),
         compact: bool = False,
+        importers: Sequence["Importer"] = (),
     ) -> None:
-        self.cookie = given_cookie(cookie)
-        self.lifetime = checked("lifetime", Lifetime() if lifetime is None else lifetime, Lifetime)
-        codec = given_codec(codec)
-        if on_event is not None and not callable(on_event):
-            raise ConfigError(f"on_event must be callable or None, got {type(on_event).__name__}.")
-        user_key = given_user_key(user_key)
-        clock = clock_of(clock)
-        self._clock = clock
-        purpose, form = self.cookie.wire_name, given_form(compact)
-        self._signer = TokenSigner(given_secret(secret), purpose=purpose, form=form)
-        self._writer = CookieWriter(self.cookie, signer=self._signer, lifetime=self.lifetime)
-        self.store = make_store(store, clock)
-        events = Dispatcher(on_event, clock)
-        guarded = GuardedStore(self.store, events)
-        self._committer = Committer(guarded, codec=codec, lifetime=self.lifetime, events=events)
-        finder = Finder(
-            guarded,
-            signer=self._signer,
-            cookie=self.cookie,
+        rules = given_rules(
+            secret=secret,
+            cookie=cookie,
+            lifetime=lifetime,
             codec=codec,
-            lifetime=self.lifetime,
-            events=events,
+            on_event=on_event,
             clock=clock,
+            max_bytes=max_bytes,
+            users=(user_key, max_sessions_per_user, overflow, capture),
+            compact=compact,
         )
-        self._backend = _StoreBackend(find=finder.find, save=self._save, clock=clock, events=events, user_key=user_key)
-        self._registry = SessionRegistry(self.store, codec=codec, events=events, clock=clock)
+        self._set_up(rules, store, importers)
+
+    def _set_up(self, rules: Rules, store: Store | str | None, importers: Sequence["Importer"]) -> None:
+        self.cookie, self.lifetime = rules.cookie, rules.lifetime
+        self._signer, self._clock, events = rules.signer, rules.clock, rules.events
+        self._writer = CookieWriter(self.cookie, signer=self._signer, lifetime=self.lifetime)
+        self.store = make_store(store, self._clock, rules.max_bytes)
+        check_limit(rules, self.store)
+        guarded = GuardedStore(self.store, events)
+        users = Users(guarded, rules)
+        self._committer = Committer(guarded, rules, users)
+        importing = make_importing(importers, guarded, rules)
+        find = Finder(guarded, rules, importing).find
+        devices = Devices(users, rules)
+        self._backend = StoreBackend.of(find, self._save, rules, devices)
+        self.captures = rules.describe is not None
+        """Whether a login notes where it comes from: see :meth:`open`."""
+        stop_imports = None if importing is None else importing.stop
+        self._registry = SessionRegistry(self.store, rules, users, stop_imports=stop_imports)
 
     def __repr__(self) -> str:
         return f"<SessionManager of {self.store!r}>"
@@ -112,11 +116,16 @@ class SessionManager:
         """Return the registry of all sessions in this manager's store."""
         return self._registry
 
-    def open(self, cookie_header: str) -> Session:
-        """Return the session of a request with this ``Cookie`` header. Reads nothing yet."""
-        return Session(Transaction(self._backend, cookie_header))
+    def open(self, cookie_header: str, *, user_agent: str | None = None, address: str | None = None) -> Session:
+        """Return the session of a request with this ``Cookie`` header. Reads nothing yet.
 
-    def open_value(self, value: str | None) -> Session:
+        Pass the ``User-Agent`` header and the client's address if :attr:`captures` is true: a login may note them.
+        """
+        return Session(
+            Transaction(self._backend, cookie_header, Client(user_agent, address) if self.captures else None)
+        )
+
+    def open_value(self, value: str | None, *, user_agent: str | None = None, address: str | None = None) -> Session:
         """Return the session of a cookie with this value: what :meth:`cookie_value` returned. Reads nothing yet.
 
         For a framework that keeps the value itself, or gets it without a ``Cookie`` header, as from an app's token.
@@ -125,9 +134,24 @@ class SessionManager:
         .. versionadded:: 1.0
         """
         if not value:
-            return self.open("")
+            return self.open("", user_agent=user_agent, address=address)
         # Anything else could hold a semicolon and, after it, another cookie: it reads as a malformed one of ours.
-        return self.open(f"{self.cookie.wire_name}={value if self._signer.is_well_formed(value) else ''}")
+        header = f"{self.cookie.wire_name}={value if self._signer.is_well_formed(value) else ''}"
+        return self.open(header, user_agent=user_agent, address=address)
+
+    def is_signed(self, value: str) -> bool:
+        """Return whether *value* is the value of a cookie that this manager signed. Reads nothing.
+
+        .. versionadded:: 1.0
+        """
+        return self._signer.verify(value) is not None
+
+    def has_opened(self, session: Session) -> bool:
+        """Return whether *session* is one that this manager opened. Reads nothing.
+
+        .. versionadded:: 1.0
+        """
+        return transaction_of(session).backend is self._backend
 
     def cookie_value(self, session: Session) -> str | None:
         """Return the value of the cookie of *session*; ``None`` while there is no session, or if it is gone.
@@ -144,7 +168,7 @@ class SessionManager:
             state = transaction.use()
             if state.new_token is None and state.stored is not None and state.stored.cookie_value is not None:
                 return state.stored.cookie_value
-            return self._signer.sign(state.token)
+            return self._signer.sign(state.token, state.number)
 
     def checkpoint(self, session: Session, *, create: bool = False) -> None:
         """Commit *session* in the middle of a request: :meth:`Session.save`, for frameworks that have more of it.
@@ -205,13 +229,15 @@ class SessionManager:
             set_cookie, state = None, transaction.state
             try:
                 if state is not None:
-                    if transaction.failure is None:
+                    if transaction.store_failure is None and state.changes.failure is None:
                         is_failed = status is None or status >= 500
+                        if can_set_cookie and not is_failed:
+                            state = transaction.end_if_emptied(state, self._committer.end_emptied)
                         set_cookie = self._carry_out(
                             transaction, state, is_failed=is_failed, can_set_cookie=can_set_cookie
                         )
                     elif can_set_cookie:
-                        set_cookie = self._pending_cookie(state)
+                        set_cookie = self._writer.pending_cookie(state, self._clock())
                 # Under the lock, so another thread's change is stored, or refused; and never taken back.
                 transaction.headers_sent = True
             finally:
@@ -248,19 +274,22 @@ class SessionManager:
             state,
             self.lifetime,
             now=now,
-            is_rolling=self.cookie.persistent and self.cookie.rolling,
+            cookie=self.cookie,
             is_failed=is_failed,
             can_set_cookie=can_set_cookie,
             is_early=is_early,
+            keeps_idle=transaction.keeps_idle,
         )
         plan = make_plan(facts)
         if plan is NOTHING:
             return None  # most requests only look
         action, cookie_action = plan
+        state.keeps_idle = facts.keeps_idle
+        state.is_renewing = cookie_action is CookieAction.SEND and facts.is_renewal_due
         try:
             is_alive = self._committer.carry_out(action, state, now=now)
         except StoreUnavailable as failure:
-            transaction.failure = failure
+            transaction.store_failure = failure
             raise
         if not is_alive:
             return None
@@ -269,14 +298,3 @@ class SessionManager:
             return None
         state.pending_cookie, state.is_unsent = CookieAction.NOTHING, False
         return None if cookie_action is CookieAction.NOTHING else self._writer.set_cookie(cookie_action, state, now)
-
-    def _pending_cookie(self, state: SessionState) -> str | None:
-        """Return the ``Set-Cookie`` value of what ``save()`` committed before the store failed, if any.
-
-        That commit is final, and without the cookie the browser would keep an id that leads nowhere.
-        """
-        pending, is_unsent = state.pending_cookie, state.is_unsent
-        state.pending_cookie, state.is_unsent = CookieAction.NOTHING, False
-        if state.is_gone or not (is_unsent or pending is CookieAction.ERASE):
-            return None
-        return self._writer.set_cookie(pending, state, self._clock())

@@ -1,51 +1,24 @@
 """All sessions of a store, for operators: list, count, revoke, sweep."""
 
-import re
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from uuid import UUID
 
+from .._http.token import is_session_id
+from .._session.identity import checked_user_id
+from .._session.lifetime import MAX_CLOCK_SKEW_S
 from .._session.session import Session, transaction_of
-from .._values.codec import Codec
-from ..errors import NotSupported
-from ..events import Dispatcher, SessionRevoked
-from ..stores.contract import Store, SupportsScan, SupportsSweep
-from ..stores.record import Record
-from .lifetime import MAX_CLOCK_SKEW_S
+from .._session.summary import SessionSummary
+from ..events import SessionRevoked
+from ..stores.contract import EXPIRY_GRACE_S, Store, SupportsScan
+from .abilities import not_supported
+from .rules import Rules
+from .successor import delete_live, successors
+from .summaries import Summaries
+from .sweeping import sweep_all
+from .users import Users
 
-__all__ = ["SessionRegistry", "SessionSummary"]
-
-# Other writers wait while a batch runs, so it has as many records as fit into this time; but in a database that takes
-# longer for any change, enough of them to finish.
-_SWEEP_BATCH_S = 0.001
-_MIN_SWEEP_BATCH = 32
-_MAX_SWEEP_BATCH = 500
-
-_ID = re.compile("[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionSummary:
-    """One session in a list of them. Times are Unix seconds; ``repr`` shows no data and no user.
-
-    Args:
-        id: The public handle, as in ``Session.id``; what :meth:`SessionRegistry.revoke` takes.
-        created_at: When the session began; survives rotation.
-        seen_at: When a request last moved the idle limit.
-        expires_at: When it ends if it is not used again.
-        authenticated_at: When the user last logged in; ``None`` if nobody did, or without the option ``user_key``.
-        size_bytes: The size of the stored data.
-        data: The session's values, a copy; empty if they cannot be read.
-    """
-
-    id: str
-    created_at: float
-    seen_at: float
-    expires_at: float
-    authenticated_at: float | None
-    size_bytes: int
-    data: Mapping[str, Any] = field(repr=False)
+__all__ = ["SessionRegistry"]
 
 
 class SessionRegistry:
@@ -58,18 +31,23 @@ class SessionRegistry:
     .. versionadded:: 1.0
     """
 
-    def __init__(self, store: Store, *, codec: Codec, events: Dispatcher, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, rules: Rules, users: Users, *, stop_imports: Callable[[], None] | None = None
+    ) -> None:
         self._store = store
-        self._codec = codec
-        self._events = events
-        self._clock = clock
+        self._users = users
+        self._summaries = Summaries(rules)
+        self._events = rules.events
+        self._clock = rules.clock
+        # None unless the manager carries sessions of other libraries over.
+        self._stop_imports = stop_imports
 
     def __repr__(self) -> str:
         return f"<SessionRegistry of {type(self._store).__name__}>"
 
     def __iter__(self) -> Iterator[SessionSummary]:
         """Yield a summary of every live session."""
-        return (self._summary(key, record) for key, record in self._scan("iteration").scan())
+        return (self._summaries.of(key, record) for key, record in self._scan("iteration").scan())
 
     def count(self) -> int:
         """Return the number of live sessions."""
@@ -78,10 +56,46 @@ class SessionRegistry:
     def revoke(self, id: str) -> bool:  # noqa: A002  the name that Session.id has
         """End one session; return whether there was one to end.
 
-        Anything that is not a session id ends nothing. If the session rotates at this very moment, it has another id
-        and goes on: see :meth:`revoke_where`.
+        Anything that is not a session id ends nothing. If the session got another id at most a minute ago, it ends
+        under that one, even if another user has logged in to it since.
         """
-        return isinstance(id, str) and _ID.fullmatch(id) is not None and self._end(id)
+        if not is_session_id(id):
+            return False
+        return self._report(delete_live(self._store, id, is_following_logins=True).key)
+
+    def sessions_of(self, user_id: str | int | UUID) -> list[SessionSummary]:
+        """Return the live sessions of one user, the last login first, found without a look at all others.
+
+        Args:
+            user_id: Whose: what was given to ``Session.login``, or written under ``user_key``. ``1`` and ``"1"`` are
+                the same user.
+
+        Raises:
+            EncodeError: No session can have this *user_id*.
+
+        .. versionadded:: 1.0
+        """
+        return [
+            self._summaries.of(key, record) for key, record in self._users.sessions(checked_user_id("user_id", user_id))
+        ]
+
+    def revoke_user(self, user_id: str | int | UUID, *, keep: Session | None = None) -> int:
+        """End every session of one user; return how many.
+
+        None survives, even if it rotates or is being made at this moment: a login that began before this call gets no
+        cookie. A login that begins after it lives.
+
+        Args:
+            user_id: Whose, as for :meth:`sessions_of`.
+            keep: The session that goes on, such as the one in which the user changed the password. It may rotate, or
+                log that user in, in this same request, before or after this call.
+
+        Raises:
+            EncodeError: No session can have this *user_id*.
+
+        .. versionadded:: 1.0
+        """
+        return self._users.revoke(checked_user_id("user_id", user_id), None if keep is None else transaction_of(keep))
 
     def revoke_where(self, predicate: Callable[[SessionSummary], object]) -> int:
         """End every session for which *predicate* is true of its summary; return how many.
@@ -99,8 +113,9 @@ class SessionRegistry:
                 latest = self._clock() + MAX_CLOCK_SKEW_S
                 if started_at + MAX_CLOCK_SKEW_S < record.created_at <= latest:
                     continue
-                if predicate(self._summary(key, record)):
-                    revoked += self._end(key)
+                if predicate(self._summaries.of(key, record)):
+                    # One that rotated is met again under its new key.
+                    revoked += self._report(key if self._store.delete(key) else None)
                     # created_at survives rotation, so it shows which sessions began before the call.
                     is_met |= not started_at < record.created_at <= latest
             if not is_met:
@@ -110,7 +125,7 @@ class SessionRegistry:
         """End every session but *session* for which *predicate* is true of its summary; return how many.
 
         For "log out my other devices", also after ``rotate()``, when ``Session.id`` is the new id and the store still
-        has the old one: *session* is spared under both.
+        has the old one: *session* is spared under both, and under the ids that other requests have given it since.
 
         Args:
             session: The session of the request, which goes on.
@@ -120,7 +135,9 @@ class SessionRegistry:
         .. versionadded:: 1.0
         """
         transaction = transaction_of(session)
-        spared = transaction.ids()
+        known = transaction.ids()
+        # Other requests may have rotated it since, more than once.
+        spared = known.union(*(successors(self._store, key) for key in known))
 
         def is_meant(summary: SessionSummary) -> object:
             if summary.id in spared or summary.id in transaction.ids():  # it may rotate while this runs
@@ -130,53 +147,38 @@ class SessionRegistry:
         return self.revoke_where(is_meant)
 
     def revoke_all(self) -> int:
-        """End every session; return how many."""
-        revoked = self._scan("revoke_all()").delete_all()
+        """End every session; return how many. Sessions of other libraries are not carried over any more."""
+        store = self._scan("revoke_all()")
+        revoked = store.delete_all()
+        if self._stop_imports is not None:
+            self._stop_imports()
+            # Those that were just being carried over: what comes after them sees the stop.
+            revoked += sum([self._store.delete(key) for key, _ in [*store.scan()]])
         self._events.emit(SessionRevoked, count=revoked)
         return revoked
 
-    def sweep(self) -> int:
-        """Remove the records that expired more than five minutes ago; return how many.
+    def sweep(self, *, grace: timedelta = timedelta(seconds=EXPIRY_GRACE_S)) -> int:
+        """Remove the records that expired at least *grace* ago, by default five minutes; return how many.
 
         Never needed for correctness: an expired session is refused anyway, and stores remove a few on their own.
+
+        Args:
+            grace: How long ago a record must have expired. While it takes up the clocks of several hosts, none removes
+                what another takes for live; ``timedelta(0)`` removes everything that has expired on this one's.
+
+        Raises:
+            TypeError: *grace* is no ``timedelta``.
+            ValueError: *grace* is negative.
         """
-        if not isinstance(self._store, SupportsSweep):
-            raise _not_supported("sweep()", self._store, "MemoryStore, SQLiteStore, SQLStore")
-        removed, limit = 0, _MIN_SWEEP_BATCH
-        while True:
-            started_at = time.perf_counter()
-            batch = self._store.sweep(limit)
-            took_s = time.perf_counter() - started_at
-            if not batch:
-                return removed
-            removed += batch
-            limit = limit // 2 if took_s > _SWEEP_BATCH_S else limit * 2
-            limit = min(max(limit, _MIN_SWEEP_BATCH), _MAX_SWEEP_BATCH)
-            # Let waiting writers go first: SQLite's try again after a millisecond, then less and less often.
-            time.sleep(2 * _SWEEP_BATCH_S)
+        return sweep_all(self._store, grace)
 
-    def _end(self, key: str) -> bool:
-        is_ended = self._store.delete(key)
-        if is_ended:
+    def _report(self, key: str | None) -> bool:
+        """Report the session under *key* as revoked; return whether there was one."""
+        if key is not None:
             self._events.emit(SessionRevoked, id=key)
-        return is_ended
-
-    def _summary(self, key: str, record: Record) -> SessionSummary:
-        return SessionSummary(
-            id=key,
-            created_at=record.created_at,
-            seen_at=record.seen_at,
-            expires_at=record.expires_at,
-            authenticated_at=record.authenticated_at,
-            size_bytes=len(record.data),
-            data=self._codec.decode(record.data) or {},
-        )
+        return key is not None
 
     def _scan(self, what: str) -> SupportsScan:
         if not isinstance(self._store, SupportsScan):
-            raise _not_supported(what, self._store, "MemoryStore, SQLiteStore, RedisStore, SQLStore")
+            raise not_supported(what, self._store, "MemoryStore, SQLiteStore, RedisStore, SQLStore")
         return self._store
-
-
-def _not_supported(what: str, store: Store, known: str) -> NotSupported:
-    return NotSupported(f"{what} needs an ability that {type(store).__name__} lacks; stores that have it: {known}.")

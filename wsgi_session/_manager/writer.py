@@ -7,16 +7,19 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final, Literal
 
 from .._http.token import make_token, store_key
+from .._session.lifetime import Lifetime
 from .._session.state import SessionState, Stored
-from .._values.codec import Codec
+from .._values.frame_codec import FrameCodec
+from .._values.meta import meta_in
 from ..errors import StoreConflict, StoreUnavailable
 from ..events import Dispatcher, SaveConflict, ValueOverwritten
 from ..stores.record import Record
 from .guarded import GuardedStore
-from .lifetime import Lifetime
+from .record_data import frame_of
 
 __all__ = ["Writer"]
 
@@ -31,6 +34,8 @@ SILENCE_S: Final = 0.25
 
 MAX_COLLISIONS: Final = 3
 
+DropReason = Literal["gone", "unsent", "revoked", "evicted"]
+
 
 class Writer:
     """Makes records, inserts them, merges them with newer ones, and tells what became of it."""
@@ -39,7 +44,7 @@ class Writer:
         self,
         store: GuardedStore,
         *,
-        codec: Codec,
+        codec: FrameCodec,
         lifetime: Lifetime,
         events: Dispatcher,
         monotonic: Callable[[], float] = time.monotonic,
@@ -52,10 +57,37 @@ class Writer:
         self._lifetime = lifetime
         self._events = events
 
-    def as_used_now(self, record: Record, now: float, data: bytes | None = None, version: object = None) -> Record:
-        """Return *record* as used now, with *data* if given, and in *version*, by default one that is not known yet."""
-        expires_at = self._lifetime.ends_at(started_at=record.started_at, seen_at=now)
-        return record.renewed(seen_at=now, expires_at=expires_at, data=data, version=version)
+    def first_record(self, state: SessionState, now: float) -> Record:
+        """Return the record of a new session. Raises ``EncodeError`` if its data cannot be stored."""
+        expires_at = self._lifetime.limits.ends_at(started_at=now, seen_at=now)
+        record = Record(data=state.changes.encode(), created_at=now, seen_at=now, expires_at=expires_at)
+        if state.binding is None and state.own_limits is None and state.label is ... and not state.is_derived:
+            return record
+        return self.as_used_now(state, record, now, record.data)
+
+    def as_used_now(
+        self, state: SessionState, record: Record, now: float, data: bytes | None = None, version: object = None
+    ) -> Record:
+        """Return *record* as used now, or if this counts as no use, with the limits that it has.
+
+        Args:
+            state: What the request chose: it comes with *data*.
+            record: What the request loaded, or what another one stored meanwhile.
+            now: The time of the commit, in Unix seconds.
+            data: What to store; ``None`` for a touch, which stores nothing.
+            version: The version of the record; by default one that is not known yet.
+        """
+        if data is not None:
+            record = state.as_chosen(record, now)
+        seen_at = record.seen_at if state.keeps_idle else now
+        expires_at = self._lifetime.limits_of(record).ends_at(started_at=record.started_at, seen_at=seen_at)
+        if state.keeps_idle:
+            expires_at = min(expires_at, record.expires_at)  # longer limits of all sessions count from the next use on
+        return record.renewed(seen_at=seen_at, expires_at=expires_at, data=data, version=version)
+
+    def version_of(self, stored: Stored, now: float) -> object:
+        """Return the version in which *stored* may be written; ``None`` if only the store knows whether it is live."""
+        return None if stored.record.expires_at <= now else stored.record.version
 
     def insert(self, state: SessionState, record: Record) -> Stored:
         """Store *record* under the new token, or under another one if that is taken."""
@@ -80,34 +112,54 @@ class Writer:
         with suppress(StoreUnavailable):
             self._store.delete(key)
 
+    def mark_unsent(self, key: str) -> None:
+        """Note that no headers left with the cookie of a session that was brought in. Best effort."""
+        with suppress(StoreUnavailable):
+            record = self._store.load(key)
+            if record is not None:
+                meta = meta_in(record.meta).but(is_unsent=True)
+                self._store.update(key, replace(record, meta=meta.encode()), version=record.version)
+
     def is_silent(self, asked_at: float) -> bool:
         """Return whether the failed call that began at *asked_at* took a time-out: one is enough."""
         return self.monotonic() - asked_at >= SILENCE_S
+
+    def reload(self, key: str, now: float, answer: Record | bool | None = None) -> Record | None:
+        """Return the record of a session that is live now, in Unix seconds, unless *answer* is that one."""
+        loaded = self._store.load(key) if answer is None else answer
+        if not isinstance(loaded, Record) or loaded.successor is not None:
+            return None
+        record = loaded.clamped(now)
+        # Not the record's own end: a store keeps the later one when limits become shorter.
+        return None if now >= self._lifetime.end_of(record) else record
 
     def reload_and_merge(
         self, state: SessionState, key: str, now: float, answer: Record | bool | None = None
     ) -> tuple[object, Record, tuple[str, ...]] | None:
         """Return the version and record to write next, and which keys that overwrites; ``None`` if it is gone."""
-        loaded = self._store.load(key) if answer is None else answer
-        record = loaded.clamped(now) if isinstance(loaded, Record) else None
-        theirs = None if record is None else self._codec.decode(record.data)
-        if record is None or theirs is None:
+        record = self.reload(key, now, answer)
+        if record is None:
+            return None
+        theirs = frame_of(record, self._codec)
+        if theirs is None:
             return None
         merged = state.changes.merge_into(theirs)
-        used = self.as_used_now(state.bound(record, now), now, self._codec.encode(merged.data))
+        data = self._codec.join(merged.data, stored_bytes=len(record.data))
+        used = self.as_used_now(state, record, now, data)
         return record.version, used, merged.overwritten
 
-    def mark_stored(self, state: SessionState, stored: Stored, mine: Record) -> None:
-        """Mark everything done so far as stored: *mine* was merged into *stored*."""
-        state.stored, state.binding = stored, None
-        state.has_future_times = False
+    def mark_stored(self, state: SessionState, stored: Stored, mine: Record, now: float) -> None:
+        """Mark everything done so far as stored *now*: *mine* was merged into *stored*."""
+        state.stored, state.binding, state.own_limits = stored, None, None
+        state.label, state.confirmed = ..., None
+        state.loaded_at, state.has_future_times = now, False
         state.changes.mark_stored(stored.record.data, mine.data)
 
     def report(self, overwritten: tuple[str, ...], key: str) -> None:
         if overwritten:
             self._events.emit(ValueOverwritten, id=key, keys=overwritten)
 
-    def drop(self, state: SessionState, key: str, reason: Literal["gone", "unsent"] = "gone") -> bool:
+    def drop(self, state: SessionState, key: str, reason: DropReason = "gone") -> bool:
         """Drop what this request did to its session: what is dead stays dead."""
         state.is_gone = True
         self._events.emit(SaveConflict, id=key, reason=reason)

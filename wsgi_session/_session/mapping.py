@@ -1,19 +1,20 @@
 """The values of a session as a mapping, and the verbs that are exact when requests race."""
 
 from collections.abc import Callable, ItemsView, Iterator, KeysView, MutableMapping, ValuesView
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Final, Self, TypeVar, overload
 
 from .._values.value import convert, copied
 from .changes import Changes
-from .path import ABSENT, Key, find, path_of
+from .path import ABSENT, Key, path_of
 from .transaction import Transaction
 
-__all__ = ["SessionMapping"]
+__all__ = ["NO_DEFAULT", "SessionMapping"]
 
 T = TypeVar("T")
 
-_NO_DEFAULT: Final[Any] = object()
+NO_DEFAULT: Final[Any] = object()
 
 
 class SessionMapping(MutableMapping[str, Any]):
@@ -33,15 +34,15 @@ class SessionMapping(MutableMapping[str, Any]):
 
     def __delitem__(self, key: str) -> None:
         with self._transaction.lock:
-            self._changes_of(key).remove(key)
+            self._changes_of(key).discard(key)
 
     def __contains__(self, key: object) -> bool:
         with self._transaction.lock:
-            return key in self._transaction.use().changes.data
+            return key in self._transaction.use().changes.encoded
 
     def __len__(self) -> int:
         with self._transaction.lock:
-            return len(self._transaction.use().changes.data)
+            return len(self._transaction.use().changes.encoded)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
@@ -49,7 +50,7 @@ class SessionMapping(MutableMapping[str, Any]):
     def keys(self) -> KeysView[str]:
         """Return the keys as they are now."""
         with self._transaction.lock:
-            return dict.fromkeys(self._transaction.use().changes.data).keys()
+            return dict.fromkeys(self._transaction.use().changes.encoded).keys()
 
     def values(self) -> ValuesView[Any]:
         """Return the live values of the current keys."""
@@ -87,12 +88,12 @@ class SessionMapping(MutableMapping[str, Any]):
         """
         with self._transaction.lock:
             changes = self._transaction.use().changes
-            if key in changes.data:
-                return changes.read(key) if type is None else convert(changes.data[key], type, default)
             if not isinstance(key, tuple):
-                return default
+                if key not in changes.encoded:
+                    return default
+                return changes.read(key) if type is None else convert(changes.look_at(key), type, default)
             path = path_of(key)
-            value = changes.read_at(path) if type is None else find(changes.data, path)
+            value = changes.read_at(path) if type is None else changes.find(path)
             if value is ABSENT:
                 return default
             return value if type is None else convert(value, type, default)
@@ -117,29 +118,30 @@ class SessionMapping(MutableMapping[str, Any]):
         """
         path = path_of(key)
         if len(path) == 1:
-            self.pop(path[0], None)
+            with suppress(KeyError):
+                del self[path[0]]
             return
         with self._transaction.lock:
-            if find(self._transaction.use().changes.data, path) is not ABSENT:
+            if self._transaction.use().changes.find(path) is not ABSENT:
                 self._transaction.changes().remove_at(path)
 
-    def pop(self, key: str, default: Any = _NO_DEFAULT) -> Any:
+    def pop(self, key: str, default: Any = NO_DEFAULT) -> Any:
         """Remove *key* and return its value, or *default*. Raises ``KeyError`` when it is absent without one."""
         with self._transaction.lock:
-            if key in self._transaction.use().changes.data:
+            if key in self._transaction.use().changes.encoded:
                 return self._transaction.changes().remove(key)
-        if default is _NO_DEFAULT:
+        if default is NO_DEFAULT:
             raise KeyError(key)
         return default
 
     def popitem(self) -> tuple[str, Any]:
         """Remove the newest key and return it with its value. Raises ``KeyError`` when the session is empty."""
         with self._transaction.lock:
-            data = self._transaction.use().changes.data
-            if not data:
+            if not self._transaction.use().changes.encoded:
                 raise KeyError("the session is empty")
-            key = next(reversed(data))
-            return key, self._transaction.changes().remove(key)
+            changes = self._transaction.changes()
+            key = changes.last()
+            return key, changes.remove(key)
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         """Return the live value of *key*, stored as *default* first if it is absent.
@@ -147,7 +149,7 @@ class SessionMapping(MutableMapping[str, Any]):
         If another request stores the key meanwhile, its value stays, with what this request changes inside of it.
         """
         with self._transaction.lock:
-            if key not in self._transaction.use().changes.data:
+            if key not in self._transaction.use().changes.encoded:
                 self._transaction.changes().set_default(key, default)
             return self._transaction.use().changes.read(key)
 
@@ -170,7 +172,7 @@ class SessionMapping(MutableMapping[str, Any]):
         """
         with self._transaction.lock:
             changes = self._transaction.use().changes
-            if changes.data or changes.is_dirty:
+            if changes.encoded or changes.is_dirty:
                 self._transaction.changes().clear()
 
     # --- exact under conflict ----------------------------------------------------------------------------------------
@@ -234,14 +236,14 @@ class SessionMapping(MutableMapping[str, Any]):
 
     def _changes_of(self, key: str) -> Changes:
         """Like :meth:`Transaction.changes`, but an absent *key* is a ``KeyError`` at any time."""
-        if key not in self._transaction.use().changes.data:
+        if key not in self._transaction.use().changes.encoded:
             raise KeyError(key)
         return self._transaction.changes()
 
     def _snapshot(self) -> dict[str, Any]:
         with self._transaction.lock:
             changes = self._transaction.use().changes
-            return {key: changes.read(key) for key in changes.data}
+            return {key: changes.read(key) for key in changes.encoded}
 
 
 def _number(value: Any) -> Any:

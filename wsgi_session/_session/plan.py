@@ -17,6 +17,8 @@ class StoreAction(Enum):
     DELETE = "delete"
     REPLACE = "replace"
     """Delete the destroyed session, then create the one that was begun after it."""
+    DROP = "drop"
+    """Drop what was changed under a superseded id."""
     WITHDRAW = "withdraw"
     """Drop what only the holder of a new id may have: its cookie can no longer be sent."""
 
@@ -41,14 +43,20 @@ class Facts(Protocol):
 
     exists: bool
     """A live record was loaded or stored before."""
+    is_superseded: bool
+    """Another request gave the session another id before this one used it."""
     is_destroyed: bool
     """``destroy()`` was called on a stored session."""
     is_rotation_due: bool
     """``rotate()`` was called."""
     is_unsent: bool
     """The record is under an id that ``save()`` made, and whose cookie was not sent yet."""
+    is_borrowed: bool
+    """Another request brought the session in, or renewed its cookie, and has it."""
     is_stale: bool
     """The cookie was signed with an older secret."""
+    has_own_limits: bool
+    """``set_lifetime()`` was called."""
     is_failed: bool
     """The application raised or answered 5xx."""
     can_set_cookie: bool
@@ -58,7 +66,7 @@ class Facts(Protocol):
 
     @property
     def has_content(self) -> bool:
-        """There is something worth a record: data, a derived secret, or an adapter's wish."""
+        """There is something worth a record: data, a derived secret, a user, or an adapter's wish."""
         ...
 
     @property
@@ -73,7 +81,7 @@ class Facts(Protocol):
 
     @property
     def is_refresh_due(self) -> bool:
-        """The cookie's ``Max-Age`` follows activity, and has not done so for a while."""
+        """The cookie is due to be renewed; or its ``Max-Age`` follows activity, and has not done so for a while."""
         ...
 
 
@@ -81,6 +89,7 @@ class Facts(Protocol):
 NOTHING: Final = Plan(StoreAction.NOTHING, CookieAction.NOTHING)
 _CREATE: Final = Plan(StoreAction.CREATE, CookieAction.SEND)
 _REPLACE: Final = Plan(StoreAction.REPLACE, CookieAction.SEND)
+_DROP: Final = Plan(StoreAction.DROP, CookieAction.NOTHING)
 _WITHDRAW: Final = Plan(StoreAction.WITHDRAW, CookieAction.NOTHING)
 _ROTATE: Final = Plan(StoreAction.ROTATE, CookieAction.SEND)
 _SEND: Final = CookieAction.SEND
@@ -97,6 +106,9 @@ def make_plan(facts: Facts) -> Plan:
         # Logout happens whatever the application does afterwards.
         return Plan(StoreAction.DELETE, CookieAction.ERASE if facts.can_set_cookie else CookieAction.NOTHING)
     if not facts.exists:
+        if facts.is_superseded:
+            # No cookie of any kind: it could replace the one that the rotation sent.
+            return _DROP if not facts.is_failed and facts.is_dirty else NOTHING
         if can_begin and facts.has_content:
             return _CREATE
         if not facts.can_set_cookie or facts.pending_cookie is _NO_COOKIE:
@@ -105,15 +117,18 @@ def make_plan(facts: Facts) -> Plan:
     if facts.is_rotation_due and can_begin:
         return _ROTATE
     # Last, and only where it matters: it may cost an encoding.
-    is_written = not facts.is_failed and facts.is_dirty
+    is_written = not facts.is_failed and (facts.has_own_limits or facts.is_dirty)
     # An attacker who planted the old id must not find under it what was stored after rotate() (session fixation).
     if not facts.can_set_cookie and (facts.is_unsent or (facts.is_rotation_due and is_written)):
         return _WITHDRAW
-    is_cookie_due = facts.can_set_cookie and (facts.is_stale or facts.pending_cookie is _SEND)
+    # A request that came with another library's cookie, or an older number, may be late: its cookie would replace that
+    # of a newer one.
+    can_refresh = facts.can_set_cookie and not facts.is_borrowed
+    is_cookie_due = (facts.can_set_cookie and facts.pending_cookie is _SEND) or (
+        can_refresh and (facts.is_stale or (facts.has_own_limits and is_written))
+    )
     # A touch also proves that the session is still alive before its cookie is issued again.
     if not (is_written or facts.is_touch_due or is_cookie_due):
         return NOTHING
     action = StoreAction.UPDATE if is_written else StoreAction.TOUCH
-    return Plan(
-        action, _SEND if is_cookie_due or (facts.can_set_cookie and facts.is_refresh_due) else CookieAction.NOTHING
-    )
+    return Plan(action, _SEND if is_cookie_due or (can_refresh and facts.is_refresh_due) else CookieAction.NOTHING)

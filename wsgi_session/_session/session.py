@@ -1,20 +1,18 @@
 """The session as an application sees it: verbs over the one ``Transaction`` of its request."""
 
-from datetime import timedelta
-from typing import Any, Final, NoReturn
+from types import EllipsisType
+from typing import Any, NoReturn
 
-from .._http.token import derive_secret, store_key
-from ..stores.record import Record
-from .mapping import SessionMapping
-from .state import SessionState
+from .._http.token import derive_secret
+from .devices import SessionDevices
+from .lifetime import Lifetime
+from .own_limits import choose_limits
 from .transaction import Transaction, too_late
 
 __all__ = ["Session", "transaction_of"]
 
-_LONGEST_S: Final = timedelta.max // timedelta(seconds=1)
 
-
-class Session(SessionMapping):
+class Session(SessionDevices):
     """The session of one request.
 
     We read nothing before the first use, create nothing before something is stored, and write nothing that is
@@ -31,7 +29,7 @@ class Session(SessionMapping):
         state = self._transaction.state
         if state is None:
             return "<Session unused>"
-        words = ["new" if state.stored is None else "loaded"]
+        words = ["new" if state.known is None else "gone" if state.stored is None else "loaded"]
         words += ["destroyed"] if state.destroyed_key is not None else []
         words += ["rotated"] if state.is_rotation_due else []
         words += ["dirty"] if self.is_dirty else []
@@ -56,28 +54,19 @@ class Session(SessionMapping):
         """End the session: we delete its record and make the browser forget the cookie. This is logout.
 
         Done even if the application then fails. What is stored afterwards begins a new session under a new id. If
-        another request ended the session meanwhile, or gave it another id, the browser forgets its cookie all the same.
+        another request gave the session another id, at most a minute before this one began, it ends under that id. If
+        another request ended it meanwhile, the browser forgets its cookie all the same. But if another request logged
+        another user in meanwhile (option ``user_key``), that user's session and cookie stay as they are.
         """
-        transaction = self._transaction
-        with transaction.lock:
-            if transaction.is_closed:
-                raise too_late("destroy()")
-            # Read it now: later, a session that another request ended would look as if there had never been one.
-            state = transaction.use()
-            transaction.check_store()
-            destroyed_key = state.destroyed_key if state.stored is None else state.stored.key
-            # The new state is empty, but still knows the record to delete and the cookie to send.
-            transaction.state = SessionState(
-                state.changes.emptied(),
-                form=state.form,
-                destroyed_key=destroyed_key,
-                pending_cookie=state.pending_cookie,
-            )
+        self._transaction.destroy()
 
     def rotate(self) -> None:
         """Give the session a fresh id with this response and keep its data; the old id leads nowhere.
 
         Call it after login and after every change of role, against session fixation. Several calls are one rotation.
+
+        In a request that came under an id that another request had just rotated away, it begins a new session, with
+        what is stored after it.
         """
         transaction = self._transaction
         with transaction.lock:
@@ -114,9 +103,67 @@ class Session(SessionMapping):
                 # An error page was sent without the new id, and nothing may be stored under the old one any more.
                 if state.is_rotation_due:
                     raise too_late("save() after rotate()")
-                if state.stored is None and (state.changes.data or state.is_derived):
+                if state.known is None and state.has_content:
                     raise too_late("the first save() of a new session")
             transaction.backend.save(transaction)
+
+    def set_lifetime(
+        self, lifetime: Lifetime | EllipsisType | None = ..., *, persistent: bool | EllipsisType | None = ...
+    ) -> None:
+        """Give this session limits of its own, longer or shorter than those of all sessions, as for "remember me".
+
+        They are stored with the session and survive :meth:`rotate`. This is a write, and the response sends the cookie,
+        even if nothing changes: call it where the choice is made and not in every request. It does not make a new
+        session be stored that is empty. If two requests choose at the same time, the later commit's choice counts.
+
+        Limits count from where they always do: a session that is older than its new ``absolute`` ends now.
+
+        Args:
+            lifetime: Its ``idle`` and ``absolute`` apply to this session. Longer ones than the ``longest`` of the
+                middleware's own ``Lifetime`` are cut to it, and so is ``absolute=None``. A read moves the idle limit at
+                most once in the middleware's ``touch_every``, or in a tenth of ``idle`` if that is less.
+                ``None``: the limits of all sessions again. Leave it out to keep what the session has.
+            persistent: Whether the cookie survives a restart of the browser, whatever ``Cookie.persistent`` says.
+                ``None``: as that says. Leave it out to keep what the session has.
+
+        Raises:
+            HeadersSent: The response headers were sent, so the browser's cookie would disagree.
+            TypeError: *lifetime* or *persistent* is anything else.
+
+        .. versionadded:: 1.0
+        """
+        transaction = self._transaction
+        with transaction.lock:
+            state = transaction.use()
+            own_limits = choose_limits(lifetime, persistent, earlier=state.own_limits)
+            transaction.check_store()
+            if transaction.headers_sent:
+                raise too_late("set_lifetime()")
+            state.own_limits = own_limits
+
+    def keep_idle(self) -> None:
+        """Have this request count as no use: the idle limit stays where it is, and so does the cookie. Reads nothing.
+
+        For a page that polls, or that shows what is left (:attr:`expires_in`), without prolonging it. What the request
+        changes is stored as usual, with the limits that the session has, and the cookie is still sent for a new id, for
+        limits that :meth:`set_lifetime` chose, or to erase it. A new session begins as usual. It counts from the next
+        commit on, so call it before the response headers; the order of other calls does not matter.
+
+        .. versionadded:: 1.0
+        """
+        self._transaction.keeps_idle = True
+
+    def end_when_empty(self) -> None:
+        """Have the session destroyed at the response headers, if this request changed its values and leaves none.
+
+        For adapters of frameworks whose sessions end that way, as Flask's do. Reads nothing. If another request changed
+        the session meanwhile, it goes on, unless this one called :meth:`clear`, or logged out. It also goes on if
+        paired middleware derived a secret in this request, or in an earlier one that stored something: a form may
+        depend on it.
+
+        .. versionadded:: 1.0
+        """
+        self._transaction.ends_when_empty = True
 
     def mark_modified(self) -> None:
         """Have the session stored at the next commit, with its idle limit moved, although nothing in it changed.
@@ -137,109 +184,10 @@ class Session(SessionMapping):
         transaction = self._transaction
         with transaction.lock:
             state = transaction.use()
-            if state.stored is None:
+            if state.known is None:
                 transaction.check_writable(state)
             state.is_derived = True
             return derive_secret(state.token, purpose)
-
-    # --- what is known of it -----------------------------------------------------------------------------------------
-
-    @property
-    def id(self) -> str | None:
-        """The public handle, 64 hexadecimal characters, useless as a cookie; ``None`` while there is no session.
-
-        After :meth:`rotate` it is already the new id, while the store still has the old one: to end a user's other
-        sessions use ``SessionRegistry.revoke_others``, which knows both.
-        """
-        with self._transaction.lock:
-            state = self._transaction.use()
-            if state.stored is None and not state.changes.data and not state.is_derived:
-                return None
-            return store_key(state.token)
-
-    @property
-    def is_new(self) -> bool:
-        """Whether nothing of this session is stored yet."""
-        with self._transaction.lock:
-            return self._transaction.use().stored is None
-
-    @property
-    def is_loaded(self) -> bool:
-        """Whether this request used the session. Reads nothing."""
-        return self._transaction.state is not None
-
-    @property
-    def is_dirty(self) -> bool:
-        """Whether there is something to store. Reads nothing."""
-        with self._transaction.lock:
-            return self._transaction.state is not None and self._transaction.state.changes.is_dirty
-
-    @property
-    def is_modified(self) -> bool:
-        """Whether this request changed the data, or called :meth:`mark_modified` or :meth:`destroy`. Reads nothing.
-
-        Unlike :attr:`is_dirty`, it stays true once the changes are stored. :meth:`rotate` changes no data.
-
-        .. versionadded:: 1.0
-        """
-        with self._transaction.lock:
-            return self._transaction.state is not None and self._transaction.state.changes.is_modified
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether what this request changed was dropped. Reads nothing.
-
-        At a commit, the session turned out to be ended, or under another id, by another request. Or, after
-        :meth:`save`, no response headers left that could have carried its new id.
-
-        .. versionadded:: 1.0
-        """
-        return self._transaction.state is not None and self._transaction.state.is_gone
-
-    @property
-    def created_at(self) -> float | None:
-        """When the session was created, in Unix seconds; ``None`` while it is new."""
-        return None if (record := self._record()) is None else record.created_at
-
-    @property
-    def seen_at(self) -> float | None:
-        """When an earlier request last moved the idle limit, in Unix seconds; ``None`` while the session is new."""
-        return None if (record := self._record()) is None else record.seen_at
-
-    @property
-    def authenticated_at(self) -> float | None:
-        """When the user last logged in, in Unix seconds; ``None`` without the option ``user_key``, or for nobody."""
-        return None if (record := self._record()) is None else record.authenticated_at
-
-    @property
-    def user_id(self) -> str | None:
-        """The id of the user whose session it is, if the option ``user_key`` says where it is written; else ``None``.
-
-        After a login in this request it is already the new user's.
-
-        .. versionadded:: 1.0
-        """
-        with self._transaction.lock:
-            return self._transaction.use().user_id
-
-    @property
-    def expires_at(self) -> float | None:
-        """When the session ends if it is not used again, in Unix seconds; ``None`` while it is new."""
-        return None if (record := self._record()) is None else record.expires_at
-
-    @property
-    def expires_in(self) -> timedelta | None:
-        """How long until :attr:`expires_at`; ``None`` while the session is new."""
-        if (end := self.expires_at) is None:
-            return None
-        return timedelta(seconds=min(end - self._transaction.backend.clock(), _LONGEST_S))
-
-    # --- inside ------------------------------------------------------------------------------------------------------
-
-    def _record(self) -> Record | None:
-        with self._transaction.lock:
-            stored = self._transaction.use().stored
-            return None if stored is None else stored.record
 
 
 def transaction_of(session: Session) -> Transaction:

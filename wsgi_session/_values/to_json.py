@@ -13,16 +13,17 @@ from uuid import UUID, SafeUUID
 
 import msgspec
 
+from ..errors import EncodeError, SessionTooLarge
 from .from_json import from_json
 from .limits import MAX_DEPTH, MAX_INT_DIGITS, is_endless
 from .moment import moment_to_json
 
-__all__ = ["AS_IS", "WRITERS", "Unfit", "fields_of", "is_text", "path_to_surrogate", "to_json", "where"]
+__all__ = ["AS_IS", "WRITERS", "TooManyParts", "Unfit", "fields_of", "is_text", "path_to_surrogate", "to_json", "where"]
 
 AS_IS: Final = frozenset({str, bool, type(None)})
 
 
-class Unfit(Exception):
+class Unfit(EncodeError):
     """A value that cannot be carried; each container on the way out adds its position."""
 
     def __init__(self, reason: str, *, remedy: str = "") -> None:
@@ -30,6 +31,23 @@ class Unfit(Exception):
         self.reason = reason
         self.remedy = remedy
         self.path: list[object] = []
+
+    def __str__(self) -> str:
+        return self._text("value", [*reversed(self.path)])
+
+    def under(self, key: str) -> str:
+        """Return the message for a value that is in the session under *key*."""
+        return self._text("session", [key, *reversed(self.path)])
+
+    def _text(self, root: str, path: list[object]) -> str:
+        name = path[-1] if path else None
+        # What to store instead, as code for a variable with that name.
+        remedy = self.remedy.format(name if isinstance(name, str) and name.isidentifier() else "value")
+        return f"{where(path, root)} {self.reason}" + (remedy and f"; store {remedy}")
+
+
+class TooManyParts(Unfit, SessionTooLarge):
+    """A value that cannot fit, whatever becomes of the other ones."""
 
 
 def to_json(value: Any, depth: int) -> Any:
@@ -239,11 +257,11 @@ _REMEDIES: Final[dict[type, str]] = {
 }
 
 
-def where(path: list[Any]) -> str:
-    """Return the expression for the value at *path* in a session."""
+def where(path: list[Any], root: str = "session") -> str:
+    """Return the expression for the value at *path* in a session, or in another *root*."""
     # A number of thousands of digits has no repr.
     is_short = (not (isinstance(step, int) and is_endless(step)) for step in path)
-    return "session" + "".join(f"[{step!r}]" if short else "[…]" for step, short in zip(path, is_short, strict=True))
+    return root + "".join(f"[{step!r}]" if short else "[…]" for step, short in zip(path, is_short, strict=True))
 
 
 def path_to_surrogate(value: Any) -> list[Any] | None:

@@ -1,14 +1,16 @@
 """Environ in, ``start_response`` and ``close()`` wrapped (PEP 3333). Knows the order of events, no session policy."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final, Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from .._common.options import checks_options
 from .._http.cookie import Cookie
-from .._manager.lifetime import Lifetime
+from .._manager.capture import Captured
 from .._manager.manager import SessionManager
 from .._manager.registry import SessionRegistry
+from .._manager.rules import Overflow
+from .._session.lifetime import Lifetime
 from .._session.session import Session, transaction_of
 from .._values.codec import Codec
 from ..errors import ConfigError
@@ -22,17 +24,16 @@ if TYPE_CHECKING:
     from types import TracebackType
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from ..importers.importer import Importer
+
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
-__all__ = ["SessionMiddleware", "get_session"]
+__all__ = ["SessionMiddleware", "client_of", "get_session"]
 
 logger = logging.getLogger("wsgi_session")
 
 COOKIE_NAMES: Final = "wsgi_session..cookie_names"
 """Where environ has the names of the session cookies. Two dots: no environ_key without a dot makes this name."""
-
-_OF_A_MANAGER: Final = ("store", "secret", "cookie", "lifetime", "codec", "on_event", "clock", "user_key")
-"""The options that a middleware passes on to its manager."""
 
 
 @checks_options
@@ -49,17 +50,28 @@ class SessionMiddleware(Wrapper):
             default. White space around a secret never counts. Make one with ``wsgi-session keygen``.
         cookie: How the cookie looks.
         lifetime: When sessions end.
-        codec: How values become bytes.
+        codec: How one value becomes bytes.
         environ_key: Where the session is in ``environ``; also under ``"wsgi_session." + environ_key`` unless the
             key has a dot of its own.
         on_event: Called with every :class:`~wsgi_session.Event`. We log what it raises and go on.
         clock: Returns the time in Unix seconds. Default: ``time.time``, looked up at each call.
+        max_bytes: How many bytes all values of one session may have together, as stored: 64 KiB by default, at most
+            1 MiB. What has more raises ``SessionTooLarge`` at the commit.
         user_key: The key under which the application, or its framework, writes the id of the user who logged in
             (Flask-Login and Django: ``"_user_id"`` and ``"_auth_user_id"``). When it writes another user's, the
             session gets a fresh id, belongs to that user, and its absolute limit starts again; of what an earlier user
             left, only what this request has set remains. When it removes the key, the session gets a fresh id and
             belongs to nobody. Such an id is a ``str``, ``int`` or ``UUID`` of 1 to 255 characters; anything else raises
             ``EncodeError`` at that line.
+        importers: What carries over the sessions that another library made, once, within a stated period: see
+            :mod:`wsgi_session.importers`. Default: none.
+        max_sessions_per_user: How many live sessions one user may have; ``None``: any number. Needs a store that can
+            find them: any but Memcached.
+        overflow: What happens at a login beyond that: ``"evict_oldest"`` (the default) ends the session whose login is
+            the longest ago; ``"refuse"`` raises ``TooManySessions`` where the application logs the user in.
+        capture: What a login notes of where it came from, for a list of the user's devices: ``"user_agent"`` (the names
+            of the browser and of the system; needs ``pip install wsgi-session[devices]``), ``"address"`` (the first 24
+            bits of ``REMOTE_ADDR``, 48 of an IPv6 address). Default: nothing.
         manager: Opens and commits the sessions, instead of one made from the other options: they belong to it then,
             all but *environ_key*. For sharing sessions with a framework adapter.
 
@@ -82,34 +94,41 @@ class SessionMiddleware(Wrapper):
         environ_key: str = "session",
         on_event: Callable[[Event], None] | None = None,
         clock: Callable[[], float] | None = None,
+        max_bytes: int | None = None,
         user_key: str | None = None,
+        importers: "Sequence[Importer] | None" = None,
+        max_sessions_per_user: int | None = None,
+        overflow: Overflow | None = None,
+        capture: Sequence[Captured] | None = None,
         manager: SessionManager | None = None,
     ) -> None:
         super().__init__(app, environ_key)
         self._namespaced_key = _namespaced_key(environ_key)
-        if manager is None:
-            manager = SessionManager(
-                store,
-                secret=secret,
-                cookie=cookie,
-                lifetime=lifetime,
-                codec=codec,
-                on_event=on_event,
-                clock=clock,
-                user_key=user_key,
-            )
-        else:
-            options = zip(
-                _OF_A_MANAGER, (store, secret, cookie, lifetime, codec, on_event, clock, user_key), strict=True
-            )
-            _check_shared(manager, [name for name, option in options if option is not None])
-        self._manager = manager
-        self._cookie_name = self._manager.cookie.wire_name
+        options: dict[str, Any] = {
+            "store": store,
+            "cookie": cookie,
+            "lifetime": lifetime,
+            "codec": codec,
+            "on_event": on_event,
+            "clock": clock,
+            "max_bytes": max_bytes,
+            "user_key": user_key,
+            "importers": importers,
+            "max_sessions_per_user": max_sessions_per_user,
+            "overflow": overflow,
+            "capture": capture,
+        }
+        self._manager = manager = _chosen_manager(manager, secret, options)
+        self._cookie_name, self._is_memory = manager.cookie.wire_name, isinstance(manager.store, MemoryStore)
         self._cookie_names = (self._cookie_name,)
-        self._is_memory = isinstance(self._manager.store, MemoryStore)
 
     def __repr__(self) -> str:
         return f"<SessionMiddleware around {self.app!r} with {self._manager.store!r}>"
+
+    @property
+    def manager(self) -> SessionManager:
+        """What opens and commits the sessions: the one that was given, or one made from the options."""
+        return self._manager
 
     def __enter__(self) -> Self:
         return self
@@ -131,7 +150,11 @@ class SessionMiddleware(Wrapper):
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Serve one request."""
-        session = self._manager.open(environ.get("HTTP_COOKIE", ""))
+        cookie_header = environ.get("HTTP_COOKIE", "")
+        if self._manager.captures:
+            session = self._manager.open(cookie_header, **client_of(environ, self._manager))
+        else:
+            session = self._manager.open(cookie_header)
         self._place_in_environ(session, environ)
         return Response(self._manager, session, environ, start_response).run(self.app)
 
@@ -189,16 +212,30 @@ def get_session(environ: "WSGIEnvironment", environ_key: str = "session") -> Ses
     return session
 
 
-def _check_shared(manager: SessionManager, given: list[str]) -> None:
-    """Raise ``ConfigError`` unless *manager* is one, and no option that it brings itself is *given* beside it."""
+def client_of(environ: "Mapping[str, Any]", manager: SessionManager) -> dict[str, str | None]:
+    """Return what ``open()`` of *manager* is to know of the client of a request; empty if no login notes it."""
+    if not manager.captures:
+        return {}
+    # No header but this one: who sends Forwarded may write into it what they like. ProxyFix sets REMOTE_ADDR.
+    return {"user_agent": environ.get("HTTP_USER_AGENT"), "address": environ.get("REMOTE_ADDR")}
+
+
+def _chosen_manager(manager: SessionManager | None, secret: Any, options: dict[str, Any]) -> SessionManager:
+    """Return *manager*, or one with those of *options* that are not ``None``; ``ConfigError`` if both are given."""
+    # Error trackers show local variables, and hide a secret only under its own name: it is none of the options.
+    given = {name: option for name, option in options.items() if option is not None}
+    if manager is None:
+        return SessionManager(secret=secret, **given)
     # The error does not quote *manager*: what stands in its place by mistake may be a URL with a password.
     if not isinstance(manager, SessionManager):
         raise ConfigError(f"manager must be a SessionManager, got an object of type {type(manager).__name__}.")
-    if given:
+    names = list(given) if secret is None else [*given, "secret"]
+    if names:
         raise ConfigError(
-            f"SessionMiddleware takes either manager or {', '.join(given)}: "
-            f"write manager=SessionManager({', '.join(f'{name}=...' for name in given)})."
+            f"SessionMiddleware takes either manager or {', '.join(names)}: "
+            f"write manager=SessionManager({', '.join(f'{name}=...' for name in names)})."
         )
+    return manager
 
 
 def _namespaced_key(environ_key: str) -> str:

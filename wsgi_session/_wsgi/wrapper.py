@@ -8,7 +8,7 @@ from ..errors import ConfigError
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
-__all__ = ["Wrapper"]
+__all__ = ["Wrapper", "checked_environ_key"]
 
 # The keys that CGI, PEP 3333, servers and this package put into environ, and environment variables, which some servers
 # copy there. What frameworks keep there would replace the session, or be replaced by it.
@@ -20,6 +20,16 @@ _BYPASSING: Final = frozenset(
     {"run", "run_server", "cli", "test_client", "test_cli_runner", "wsgi", "wsgi_app", "wsgifunc"}
 )
 """Attributes of Flask, Bottle, Dash and web.py applications that serve or test the application itself."""
+
+
+def checked_environ_key(environ_key: str) -> str:
+    """Return *environ_key*. Raises ``ConfigError`` if a session cannot be there."""
+    if not isinstance(environ_key, str) or not environ_key or _RESERVED_KEY.fullmatch(environ_key):
+        raise ConfigError(
+            "environ_key must be a non-empty str that no server, request header (HTTP_...) or framework uses in "
+            f"environ, such as 'session' or 'shop.session'; got {environ_key!r}."
+        )
+    return environ_key
 
 
 class Wrapper:
@@ -35,13 +45,8 @@ class Wrapper:
     def __init__(self, app: "WSGIApplication", environ_key: str) -> None:
         if not callable(app):
             raise ConfigError(f"app must be a WSGI application, got {type(app).__name__}, which is not callable.")
-        if not isinstance(environ_key, str) or not environ_key or _RESERVED_KEY.fullmatch(environ_key):
-            raise ConfigError(
-                "environ_key must be a non-empty str that no server, request header (HTTP_...) or framework uses in "
-                f"environ, such as 'session' or 'shop.session'; got {environ_key!r}."
-            )
         self.app = app
-        self._environ_key = environ_key
+        self._environ_key = checked_environ_key(environ_key)
 
     def __getattr__(self, name: str) -> Any:
         # Only reached for names that the middleware lacks. A copy has no "app" at first. Python looks up special names

@@ -9,9 +9,10 @@ from .._http.token import make_token
 __all__ = ["COMMANDS", "KEYGEN_HELP", "print_secret", "run_without_extras"]
 
 COMMANDS: Final = {
-    "ddl": "Print the SQL that creates the tables of an SQLStore.",
+    "ddl": "Print the SQL that creates or upgrades the tables of an SQLStore.",
     "demo": "Serve a small site that shows how a session works.",
     "keygen": "Print a new secret.",
+    "sweep": "Remove expired sessions from a store.",
 }
 
 KEYGEN_HELP: Final = "Print a new secret (256 random bits), and on standard error how to use and to roll it."

@@ -16,7 +16,7 @@ from .exempt import Exemptions
 from .form import peek_field
 from .options import checked_cookie, checked_field, checked_header, checked_list, require_options
 from .origin import Origins, RequestOrigin
-from .token import is_token_of, make_masked_token
+from .token import PURPOSE, is_token_of, make_masked_token
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -183,7 +183,8 @@ class CSRFMiddleware(Wrapper):
 
     def _token_objection(self, environ: "WSGIEnvironment", session: Session) -> CsrfReason | None:
         # Before derive(), which would store a new session: a refused request stores nothing.
-        if session.is_new:
+        # Of an id that another request rotated away just now, derive() makes the token of a form from before.
+        if session.is_new and not session.is_gone:
             return "no session"
         in_header = environ.get(self._header_key)
         if in_header is None:
@@ -194,7 +195,7 @@ class CSRFMiddleware(Wrapper):
         else:
             # With a token in the header we leave the body alone, so as not to read an upload too early.
             tokens = (in_header,)
-        secret = session.derive("csrf")
+        secret = session.derive(PURPOSE)
         return None if all(is_token_of(secret, token) for token in tokens) else "bad token"
 
 
@@ -223,7 +224,7 @@ def csrf_token(environ: "WSGIEnvironment", environ_key: str = "session") -> str:
             "cache could serve this page to somebody else. Call it before the first chunk."
         )
     transaction.edit_headers(keep_unshared)
-    return make_masked_token(session.derive("csrf"))
+    return make_masked_token(session.derive(PURPOSE))
 
 
 def csrf_field(environ: "WSGIEnvironment", environ_key: str = "session") -> str:
@@ -259,7 +260,7 @@ class _CookieEdit:
     def __call__(self, headers: Headers) -> Headers:
         if not transaction_of(self.session).is_settled:
             return headers
-        secret = self.session.derive("csrf")
+        secret = self.session.derive(PURPOSE)
         if any(is_token_of(secret, text) for text in self.cookie.read(self.cookie_header)):
             return headers
         # Without Max-Age: it must not expire in the browser before a session that use prolongs.

@@ -6,7 +6,10 @@ import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Final
 
-__all__ = ["is_token_of", "make_masked_token"]
+__all__ = ["PURPOSE", "is_token_of", "make_masked_token"]
+
+PURPOSE: Final = "csrf"
+"""What a session derives the secret of its tokens for."""
 
 SECRET_BYTES: Final = 32
 

@@ -38,16 +38,23 @@ class Journal:
         """Return the entries of one session, newest first, followed back through its rotations."""
         return list(self._trace(session_id))
 
+    def alarms_of(self, user_id: str) -> list[Entry]:
+        """Return the entries about copied cookies of one user, newest first: their sessions have ended."""
+        return [entry for entry in self._entries() if entry["name"] == "reuse_detected" and entry["user_id"] == user_id]
+
     def _trace(self, session_id: str) -> Iterator[Entry]:
         ids = {session_id}
-        for line in reversed(self._path.read_bytes().splitlines() if self._path.exists() else []):
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue  # another process is writing it right now
+        for entry in self._entries():
             if entry["id"] in ids:
                 ids.add(entry.get("old_id", session_id))
                 yield entry
+
+    def _entries(self) -> Iterator[Entry]:
+        for line in reversed(self._path.read_bytes().splitlines() if self._path.exists() else []):
+            try:
+                yield json.loads(line)
+            except ValueError:
+                continue  # another process is writing it right now
 
     def _append(self, entry: Entry) -> None:
         line = json.dumps({**entry, "worker": os.getpid()}).encode() + b"\n"

@@ -6,7 +6,16 @@ from typing import Final
 
 from .journal import Entry
 
-__all__ = ["clock_time", "duration", "explain_cookie", "explain_event", "explain_refusal", "hide_secret", "short"]
+__all__ = [
+    "clock_time",
+    "duration",
+    "explain_cookie",
+    "explain_event",
+    "explain_refusal",
+    "hide_secret",
+    "name_browser",
+    "short",
+]
 
 _EVENTS: Final = {
     "created": "A record was stored, so now there is a session.",
@@ -15,7 +24,11 @@ _EVENTS: Final = {
     "saved": "Changed data was stored.",
     "destroyed": "The record was deleted.",
     "expired": "The session had reached a time limit.",
-    "revoked": "An operator ended the session.",
+    "logged_in": "A user logged in.",
+    "renewed": "The cookie got its next number: a copy of the former one stops working.",
+    "reuse_detected": "A copy of a former cookie was used, so the session was ended.",
+    "logged_out_others": "The user ended all of their other sessions.",
+    "revoked": "The session was ended from outside: by its user on another device, or by an operator.",
     "save_conflict": "A change came too late and was dropped.",
     "store_error": "The store did not answer.",
 }
@@ -33,6 +46,23 @@ _ATTRIBUTES: Final = {
     "max-age=0": "The browser forgets it at once.",
     "expires=thu, 01 jan 1970 00:00:00 gmt": "The same again, for very old browsers.",
 }
+
+# The first that occurs: most browsers also name those that they are like.
+_BROWSERS: Final = (
+    ("Edg/", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+_SYSTEMS: Final = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
 
 
 def hide_secret(header: str) -> str:
@@ -76,6 +106,13 @@ def explain_event(entry: Entry) -> str:
 def explain_refusal(reason: str) -> str:
     """Return why a form was refused, without calling it an attack: it happens to every visitor now and then."""
     return _REFUSALS.get(reason, "Nothing proves that this was sent by a page of this site")
+
+
+def name_browser(user_agent: str) -> str:
+    """Return browser and system in words, from a ``User-Agent`` header: roughly, as it is only for a list."""
+    browser = next((name for mark, name in _BROWSERS if mark in user_agent), "A browser")
+    system = next((name for mark, name in _SYSTEMS if mark in user_agent), None)
+    return browser if system is None else f"{browser} on {system}"
 
 
 def short(session_id: str) -> str:

@@ -6,6 +6,7 @@ from ._parts.reporting import StoreDispatcher
 from .contract import (
     EXPIRY_GRACE_S,
     Store,
+    SupportsMaxBytes,
     SupportsScan,
     SupportsSweep,
     SupportsUpdateOrLoad,
@@ -23,6 +24,7 @@ __all__ = [
     "SQLiteStore",
     "Store",
     "StoreDispatcher",
+    "SupportsMaxBytes",
     "SupportsScan",
     "SupportsSweep",
     "SupportsUpdateOrLoad",

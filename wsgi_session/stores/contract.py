@@ -20,6 +20,7 @@ __all__ = [
     "EXPIRY_GRACE_S",
     "KEY_LENGTH",
     "Store",
+    "SupportsMaxBytes",
     "SupportsScan",
     "SupportsSweep",
     "SupportsUpdateOrLoad",
@@ -31,7 +32,7 @@ KEY_LENGTH: Final = 64
 """The length of a key, in hexadecimal digits."""
 
 EXPIRY_GRACE_S = 300.0
-"""A sweep removes only rows that expired longer ago than this: the clocks of two hosts differ. In seconds."""
+"""A sweep removes only what expired at least so long ago, in seconds, unless told otherwise: hosts' clocks differ."""
 
 
 @runtime_checkable
@@ -42,10 +43,9 @@ class Store(Protocol):
     if it were gone, whether or not it has been removed.
 
     A record with a ``successor`` is a *tombstone*: :meth:`update` puts it in the place of a session that was rotated,
-    and it names the key under which the session goes on. It is no session. Until it expires, :meth:`load` returns it,
-    :meth:`create`, :meth:`update`, :meth:`touch` and :meth:`delete` return ``False`` and change nothing, and no number
-    and no scan includes it. No rotation of this release leaves one yet, and of the package's stores only
-    ``MemoryStore`` keeps them.
+    or :meth:`create` where another library's session was taken over, and it names the key under which the session goes
+    on. It is no session. Until it expires, :meth:`load` returns it, :meth:`create`, :meth:`update`, :meth:`touch` and
+    :meth:`delete` return ``False`` and change nothing, and no number and no scan includes it.
     """
 
     def load(self, key: str) -> Record | None:
@@ -106,11 +106,32 @@ class SupportsUpdateOrLoad(Protocol):
 
 
 @runtime_checkable
+class SupportsMaxBytes(Protocol):
+    """A store whose engine limits the size of a record, and which says so before the first session is too large."""
+
+    def expect_max_bytes(self, max_bytes: int) -> None:
+        """Expect records with *max_bytes* of data, at most 1 MiB. Called while the application starts; asks no server.
+
+        If several managers share the store, the largest number counts.
+
+        If the engine cannot keep such a record, the first call that reaches it raises
+        :class:`~wsgi_session.errors.StoreUnavailable`, which names both numbers and the remedy.
+
+        Raises:
+            ConfigError: No server of this kind could keep such a record.
+        """
+        ...
+
+
+@runtime_checkable
 class SupportsSweep(Protocol):
     """A store that can remove expired records on request."""
 
-    def sweep(self, limit: int) -> int:
-        """Remove at most *limit* records, tombstones included, that expired over five minutes ago; return how many."""
+    def sweep(self, limit: int, *, grace_s: float = EXPIRY_GRACE_S) -> int:
+        """Remove at most *limit* records, tombstones included, that expired *grace_s* seconds ago; return how many.
+
+        With a *grace_s* of 0 the records go that no method returns any more.
+        """
         ...
 
 
@@ -137,10 +158,42 @@ class SupportsScan(Protocol):
 
 @runtime_checkable
 class SupportsUserIndex(Protocol):
-    """A store that can find the sessions of one user without a scan."""
+    """A store that can find the sessions of one user without a scan, and end them all although some are just beginning.
+
+    ``user_id`` is a text as in :class:`~wsgi_session.stores.record.Record`, and two users are the same if all its
+    characters are.
+    """
 
     def scan_user(self, user_id: str) -> Iterator[tuple[str, Record]]:
-        """Yield the key and record of every live session whose ``user_id`` is *user_id*."""
+        """Yield the key and record of every live session whose ``user_id`` is *user_id*.
+
+        Holds no lock or transaction while it yields. Yields every session that exists from beginning to end, even if it
+        rotates meanwhile: under one or several of its keys.
+        """
+        ...
+
+    def user_epoch(self, user_id: str) -> bytes:
+        """Return the user's *epoch*, 16 bytes, as the last :meth:`renew_user_epoch` left it; ``b""`` if there is none.
+
+        A login compares the epoch from before it with the one after its :meth:`Store.create`: if it is another one, all
+        of the user's sessions were ended meanwhile, and that one has to go, too. So ask where writes go: a replica may
+        be late.
+        """
+        ...
+
+    def renew_user_epoch(self, user_id: str) -> None:
+        """Replace the user's epoch, or make the first one: 16 new random bytes.
+
+        Keep it for at least an hour, and for a day is enough; it only has to outlive a login that is under way. It is
+        no session: no scan and no number includes it.
+        """
+        ...
+
+    def is_user_index_exact(self) -> bool:
+        """Return whether :meth:`scan_user` finds all sessions, since the engine never drops a part of its index alone.
+
+        If not, as in a cache that evicts, whoever wants to be sure walks over all sessions.
+        """
         ...
 
 

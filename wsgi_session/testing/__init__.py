@@ -2,16 +2,17 @@
 
 from typing import TYPE_CHECKING, Any
 
+from .client import csrf_token, log_in, session_transaction
 from .clock import FakeClock
 
-__all__ = ["FakeClock", "StoreContract"]
+__all__ = ["FakeClock", "StoreContract", "csrf_token", "log_in", "session_transaction"]
 
 if TYPE_CHECKING:
     from .contract import StoreContract
 else:
 
     def __getattr__(name: str) -> Any:
-        # The contract alone needs pytest: FakeClock is for every test runner.
+        # The contract alone needs pytest: the others are for every test runner.
         if name == "StoreContract":
             from .contract import StoreContract
 

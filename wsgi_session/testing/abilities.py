@@ -1,16 +1,16 @@
-"""The promises of a store's abilities: to update or load, to sweep, to scan, to find a user's sessions."""
+"""The promises of a store's abilities: to update or load, to be told sizes, to sweep, to scan."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
 from ..events import Dispatcher, Event, ReportsEvents
 from ..stores._parts.reporting import reporting_to
-from ..stores.contract import Store, SupportsScan
+from ..stores.contract import Store
 from ..stores.record import Record
 from .clock import FakeClock
-from .hooks import LIFE, LIFE_S, SECOND, Hooks, assert_same, new_key, new_record, read
+from .hooks import LIFE, LIFE_S, OWN, SECOND, Hooks, assert_same, new_key, new_record, read
 from .together import at_once
 
 __all__ = ["AbilityPromises", "missed_while_rotating"]
@@ -41,7 +41,7 @@ class AbilityPromises(Hooks):
         merger, key = self.as_merger(store), new_key()
         store.create(key, new_record(clock))
         version = read(store, key).version
-        store.update(key, new_record(clock, data=b"theirs", label="theirs"), version=version)
+        store.update(key, new_record(clock, data=b"theirs", label="theirs", **OWN), version=version)
         newer = read(store, key)
 
         answer = merger.update_or_load(
@@ -103,6 +103,18 @@ class AbilityPromises(Hooks):
         counted = int(read(store, key).data)
         assert counted == threads * times, f"of {threads * times} changes with update_or_load() {counted} are there"
 
+    # --- SupportsMaxBytes --------------------------------------------------------------------------------------------
+
+    def test_a_record_as_large_as_expected_comes_back(self, store: Store, clock: FakeClock) -> None:
+        """A record with as much data as was expected at most, and all else that it may have, is kept."""
+        limited, key, text = self.as_limited(store), new_key(), "🦊" * 255
+        for max_bytes in (1, 64 * 1024, 4096):
+            limited.expect_max_bytes(max_bytes)
+        record = new_record(clock, data=bytes(64 * 1024), user_id=text, label=text, meta=bytes(4096))
+
+        assert store.create(key, record) is True, "create() did not return True for a record of the expected size"
+        assert_same(read(store, key), record)
+
     # --- SupportsSweep -----------------------------------------------------------------------------------------------
 
     def test_sweep_removes_what_expired_long_ago(self, store: Store, clock: FakeClock) -> None:
@@ -124,6 +136,18 @@ class AbilityPromises(Hooks):
         assert sweeper.sweep(100) == 0, "sweep() removed a record that expired less than five minutes ago"
         self.advance(clock, 2 * SECOND)
         assert sweeper.sweep(100) == 1, "sweep() left a record that expired more than five minutes ago"
+
+    def test_sweep_removes_what_expired_as_long_ago_as_it_is_told(self, store: Store, clock: FakeClock) -> None:
+        """With another *grace_s* ``sweep`` removes what expired at least so long ago; with 0, all that has expired."""
+        sweeper = self.as_sweeper(store)
+        for life_s in (LIFE_S, LIFE_S + 10, LIFE_S + 30):
+            store.create(new_key(), new_record(clock, expires_at=clock() + life_s))
+        self.advance(clock, LIFE + 12 * SECOND)
+
+        removed = {grace_s: sweeper.sweep(100, grace_s=grace_s) for grace_s in (3600.0, 13.0, 11.0, 0.0)}
+        assert removed == {3600.0: 0, 13.0: 0, 11.0: 1, 0.0: 1}, (
+            f"of records that expired 12 and 2 seconds ago, and one that is live, sweep() removed {removed} by grace_s"
+        )
 
     def test_sweep_spares_what_lives(self, store: Store, clock: FakeClock) -> None:
         """A record whose limits were moved in time is live, whatever its first limit was."""
@@ -196,7 +220,7 @@ class AbilityPromises(Hooks):
 
     def test_a_scan_meets_what_rotates_meanwhile(self, store: Store, clock: FakeClock) -> None:
         """A session that moves to another key during the scan is yielded under one of them."""
-        missing = missed_while_rotating(self.as_scanner(store), store, clock, lambda old, _: store.delete(old))
+        missing = missed_while_rotating(self.as_scanner(store).scan, store, clock, lambda old, _: store.delete(old))
         assert not missing, f"scan() missed {missing} of 300 sessions that rotated meanwhile"
 
     def test_sessions_can_be_deleted_while_they_are_scanned(self, store: Store, clock: FakeClock) -> None:
@@ -226,39 +250,28 @@ class AbilityPromises(Hooks):
         assert [store.load(key) for key in live] == [None] * len(live), "a session survived delete_all()"
         assert store.create(expired, new_record(clock)) is True, "delete_all() left an expired record in place"
 
-    # --- SupportsUserIndex -------------------------------------------------------------------------------------------
-
-    def test_scan_user_yields_the_sessions_of_one_user(self, store: Store, clock: FakeClock) -> None:
-        """``scan_user`` yields the live sessions whose ``user_id`` is exactly that text."""
-        index = self.as_user_index(store)
-        names = ["ada", "Ada", "ada ", "ad", "1", "01", "", "a%", "' OR 1=1 --", "Zoë", None]
-        store.create(new_key(), new_record(clock, user_id="ada"))
-        self.advance(clock, LIFE)
-        keys = {name: {new_key(), new_key()} for name in names}
-        for name in names:
-            for key in keys[name]:
-                store.create(key, new_record(clock, user_id=name))
-
-        for name in names[:-1]:
-            found = list(index.scan_user(str(name)))
-            assert {key for key, _ in found} == keys[name], f"scan_user({name!r}) did not yield that user's sessions"
-            assert len(found) == 2, f"scan_user({name!r}) yielded {len(found)} sessions, not 2"
-        assert list(index.scan_user("nobody")) == [], "scan_user() yielded sessions of a user who has none"
-
 
 def missed_while_rotating(
-    scanner: SupportsScan, store: Store, clock: FakeClock, end: Callable[[str, str], object]
+    scan: Callable[[], Iterable[tuple[str, Record]]],
+    store: Store,
+    clock: FakeClock,
+    end: Callable[[str, str], object],
+    *,
+    user_id: str | None = None,
 ) -> int:
-    """Rotate sessions while they are scanned; *end* ends an old key, given the new one. Return how many were missed."""
+    """Rotate sessions of a user while *scan* goes on; return how many it missed.
+
+    *end* ends the session under an old key, given the new one.
+    """
     keys = {str(number): new_key() for number in range(300)}
     for label, key in keys.items():
-        store.create(key, new_record(clock, label=label))
+        store.create(key, new_record(clock, label=label, user_id=user_id))
     met = set()
-    for number, (_, record) in enumerate(scanner.scan()):
+    for number, (_, record) in enumerate(scan()):
         met.add(record.label)
         if number in (0, 150, 290):
             for label in keys.keys() - met:
                 old, keys[label] = keys[label], new_key()
-                store.create(keys[label], new_record(clock, label=label))
+                store.create(keys[label], new_record(clock, label=label, user_id=user_id))
                 end(old, keys[label])
     return len(keys.keys() - met)

@@ -4,11 +4,14 @@ from .abilities import AbilityPromises
 from .races import RacePromises
 from .records import RecordPromises
 from .tombstones import TombstoneAbilityPromises, TombstonePromises
+from .users import UserPromises
 
 __all__ = ["StoreContract"]
 
 
-class StoreContract(RecordPromises, TombstonePromises, RacePromises, AbilityPromises, TombstoneAbilityPromises):
+class StoreContract(
+    RecordPromises, TombstonePromises, RacePromises, AbilityPromises, TombstoneAbilityPromises, UserPromises
+):
     """What every store must do. Subclass it in a test module, and pytest shows whether your store does.
 
     ::

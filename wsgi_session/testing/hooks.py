@@ -2,20 +2,40 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import fields
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import pytest
 
-from ..stores.contract import Store, SupportsScan, SupportsSweep, SupportsUpdateOrLoad, SupportsUserIndex
+from ..stores.contract import (
+    Store,
+    SupportsMaxBytes,
+    SupportsScan,
+    SupportsSweep,
+    SupportsUpdateOrLoad,
+    SupportsUserIndex,
+)
 from ..stores.record import Record
 from .clock import FakeClock
 
-__all__ = ["Hooks", "assert_same", "new_key", "new_record", "read"]
+__all__ = ["OWN", "Hooks", "assert_same", "new_key", "new_record", "read"]
 
 LIFE_S = 3600.0
 LIFE = timedelta(seconds=LIFE_S)
 SECOND = timedelta(seconds=1)
+
+OWN: Final[dict[str, Any]] = {
+    "idle_s": 1800.5,
+    "absolute_s": 604_800.25,
+    "persistent": False,
+    "meta": bytes(range(256)),
+    "format": 1,
+}
+"""What most records leave empty; and the format of a former release, which a store keeps as it is."""
+
+# The version is the store's own.
+_FIELDS: Final = tuple(field.name for field in fields(Record) if field.compare)
 
 
 class Hooks:
@@ -69,6 +89,10 @@ class Hooks:
         """Return *store* as one that returns the newer record along with a refused update, or skip the test."""
         return store if isinstance(store, SupportsUpdateOrLoad) else _lacks(store, "SupportsUpdateOrLoad")
 
+    def as_limited(self, store: Store) -> SupportsMaxBytes:
+        """Return *store* as one that is told how large a record may become, or skip the test."""
+        return store if isinstance(store, SupportsMaxBytes) else _lacks(store, "SupportsMaxBytes")
+
     def need_shared(self) -> None:
         """Skip the test unless several processes share the store's sessions."""
         if not self.is_shared:
@@ -95,13 +119,13 @@ def new_key() -> str:
 def new_record(clock: FakeClock, **changes: Any) -> Record:
     """Return a record that begins now and lives for an hour, with these *changes*."""
     now = clock()
-    fields: dict[str, Any] = {
+    usual: dict[str, Any] = {
         "data": b'{"cart":["tea"]}',
         "created_at": now,
         "seen_at": now,
         "expires_at": now + LIFE_S,
     }
-    return Record(**(fields | changes))
+    return Record(**(usual | changes))
 
 
 def read(store: Store, key: str) -> Record:
@@ -113,6 +137,6 @@ def read(store: Store, key: str) -> Record:
 
 def assert_same(loaded: Record, expected: Record) -> None:
     """Fail unless *loaded* has all fields of *expected*, except for the version."""
-    for field in ("data", "created_at", "seen_at", "expires_at", "authenticated_at", "user_id", "label"):
+    for field in _FIELDS:
         there, asked = getattr(loaded, field), getattr(expected, field)
         assert there == asked, f"{field} should be {asked!r}, but is {there!r}"

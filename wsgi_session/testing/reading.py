@@ -9,7 +9,7 @@ from ..stores._parts.reporting import reporting_to
 from ..stores.contract import Store, SupportsScan, SupportsSweep
 from ..stores.record import Record
 from .clock import FakeClock
-from .hooks import LIFE, LIFE_S, Hooks, assert_same, new_key, new_record, read
+from .hooks import LIFE, LIFE_S, OWN, Hooks, assert_same, new_key, new_record, read
 
 __all__ = ["ReadPromises"]
 
@@ -25,7 +25,17 @@ HOSTILE_BYTES = (
     b"0",
     b"  spaces around  \n",
 )
-ODD_TEXTS = ("", "0", "Zoë 🦊 日本語", "' OR 1=1 --", "a\r\nb", "%s\\", " spaces around ", "x" * 255)
+ODD_TEXTS = (
+    "0",
+    "Zoë 🦊 日本語",
+    "Zoe\u0308",  # not the one character that looks the same
+    "' OR 1=1 --",
+    "a\r\nb",
+    "%s\\",
+    " spaces around ",
+    "x" * 255,
+    "🦊" * 255,  # the bound counts characters, whatever they take as bytes
+)
 
 
 class ReadPromises(Hooks):
@@ -50,6 +60,7 @@ class ReadPromises(Hooks):
             authenticated_at=now - 0.1,
             user_id="ada",
             label="Firefox",
+            **OWN,
         )
 
         assert store.create(key, record) is True, "create() did not return True for a new key"
@@ -58,11 +69,31 @@ class ReadPromises(Hooks):
     def test_absent_fields_come_back_absent(self, store: Store, clock: FakeClock) -> None:
         """``None`` stays ``None``; it becomes neither 0 nor an empty text."""
         key = new_key()
-        store.create(key, new_record(clock, authenticated_at=None, user_id=None, label=None))
+        store.create(key, new_record(clock))
         loaded = read(store, key)
 
-        for field in ("authenticated_at", "user_id", "label"):
+        for field in ("authenticated_at", "user_id", "label", "idle_s", "absolute_s", "persistent", "successor"):
             assert getattr(loaded, field) is None, f"{field} was None, and is {getattr(loaded, field)!r} when loaded"
+        assert loaded.meta == b"", "meta was empty, and is not when loaded"
+
+    def test_what_a_session_has_of_its_own_comes_back(self, store: Store, clock: FakeClock) -> None:
+        """Each limit of a session's own, its persistence, ``meta`` and ``format`` are kept, also without the others."""
+        for own in (
+            {"idle_s": 0.25},
+            {"absolute_s": 400 * 86_400.0},
+            {"persistent": False},
+            {"persistent": True},
+            {"meta": OWN["meta"] * 16},
+            {"format": 1},
+        ):
+            created, updated = new_key(), new_key()
+            store.create(created, new_record(clock, **own))
+            store.create(updated, new_record(clock, **OWN))
+            store.update(updated, new_record(clock, **own), version=read(store, updated).version)
+            for key in (created, updated):
+                loaded = read(store, key)
+                assert_same(loaded, new_record(clock, **own))
+                assert type(loaded.persistent) in (bool, type(None)), "persistent is neither a bool nor None"
 
     def test_data_of_every_size_comes_back(self, store: Store, clock: FakeClock) -> None:
         """Data of 0 to 64 KiB, with all byte values, is loaded as it was stored."""
@@ -84,9 +115,9 @@ class ReadPromises(Hooks):
         assert_same(read(store, bystander), new_record(clock))
 
     def test_odd_texts_come_back(self, store: Store, clock: FakeClock) -> None:
-        """``user_id`` and ``label`` may hold any text."""
-        for text in ODD_TEXTS:
-            key, record = new_key(), new_record(clock, user_id=text, label=text)
+        """``user_id`` and ``label`` hold any text that a record may have: up to 255 characters of any kind."""
+        for text in (*ODD_TEXTS, ""):
+            key, record = new_key(), new_record(clock, user_id=text or None, label=text)
             store.create(key, record)
             assert_same(read(store, key), record)
 

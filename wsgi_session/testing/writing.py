@@ -5,7 +5,7 @@ from dataclasses import replace
 from ..stores.contract import Store
 from ..stores.record import Record
 from .clock import FakeClock
-from .hooks import LIFE, LIFE_S, SECOND, Hooks, assert_same, new_key, new_record, read
+from .hooks import LIFE, LIFE_S, OWN, SECOND, Hooks, assert_same, new_key, new_record, read
 
 __all__ = ["WritePromises"]
 
@@ -80,6 +80,7 @@ class WritePromises(Hooks):
             authenticated_at=clock() + 0.25,
             user_id="ada",
             label="Firefox",
+            **OWN,
         )
 
         is_updated = store.update(key, record, version=read(store, key).version)
@@ -90,7 +91,7 @@ class WritePromises(Hooks):
     def test_update_can_empty_the_fields(self, store: Store, clock: FakeClock) -> None:
         """``update`` stores ``None`` and empty data, too; nothing of the former record shows through."""
         key = new_key()
-        store.create(key, new_record(clock, authenticated_at=clock(), user_id="ada", label="Firefox"))
+        store.create(key, new_record(clock, authenticated_at=clock(), user_id="ada", label="Firefox", **OWN))
         record = new_record(clock, data=b"")
 
         store.update(key, record, version=read(store, key).version)
@@ -151,7 +152,7 @@ class WritePromises(Hooks):
 
     def test_touch_moves_the_limits_and_nothing_else(self, store: Store, clock: FakeClock) -> None:
         """``touch`` changes ``seen_at`` and ``expires_at``; data and all other fields stay."""
-        key, record = new_key(), new_record(clock, authenticated_at=clock(), user_id="ada", label="Firefox")
+        key, record = new_key(), new_record(clock, authenticated_at=clock(), user_id="ada", label="Firefox", **OWN)
         store.create(key, record)
 
         is_touched = store.touch(key, seen_at=clock() + 5.5, expires_at=clock() + 2 * LIFE_S)

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 from support.client import SECRET
 
-from wsgi_session import Record, SessionManager
-from wsgi_session.errors import ConfigError
+from wsgi_session import Record, Session, SessionManager
+from wsgi_session.errors import ConfigError, StoreUnavailable
 from wsgi_session.stores import MemoryStore, SupportsScan, SupportsSweep, SupportsUserIndex
 from wsgi_session.testing import FakeClock, StoreContract
 from wsgi_session.testing.together import in_processes
@@ -38,13 +38,13 @@ def test_a_bound_that_is_no_bound_is_refused(max_sessions: object) -> None:
 
 
 def test_its_abilities_and_its_name() -> None:
-    """It scans and sweeps, has no index of users, and its ``repr`` shows no session."""
+    """It scans, sweeps and finds users, and its ``repr`` shows no session."""
     store = MemoryStore(max_sessions=7)
     store.create("a-key", record_of(FakeClock(), life_s=9e9))
 
     assert isinstance(store, SupportsScan)
     assert isinstance(store, SupportsSweep)
-    assert not isinstance(store, SupportsUserIndex)
+    assert isinstance(store, SupportsUserIndex)
     assert repr(store) == "MemoryStore(max_sessions=7)"
 
 
@@ -72,7 +72,7 @@ def test_sec_66_an_expired_session_makes_room_first() -> None:
 
 @pytest.mark.parametrize("verb", ["touch", "update"])
 def test_sec_66_the_longest_unused_session_makes_room(verb: str) -> None:
-    """Where none is expired, the session whose limits were moved longest ago goes."""
+    """Where none is expired, the anonymous session whose limits were moved longest ago goes."""
     clock = FakeClock()
     store = MemoryStore(max_sessions=2, clock=clock)
     for key in ("first", "second"):
@@ -111,6 +111,101 @@ def test_a_full_store_keeps_the_session_that_gets_a_new_id(size: int) -> None:
     assert dict(manager.open(new)) == {"user": "ada"}
     assert dict(manager.open(old)) == {}
     assert store.count() == size
+
+
+def of_user(clock: FakeClock, user_id: str | None, *, life_s: float = 3600.0) -> Record:
+    return replace(record_of(clock, life_s=life_s), user_id=user_id)
+
+
+def test_sec_66_a_login_is_never_dropped() -> None:
+    """Anonymous sessions make room; where all others are logged in, a new one is refused with the remedy."""
+    clock = FakeClock()
+    store = MemoryStore(max_sessions=3, clock=clock)
+    store.create("ada", of_user(clock, "ada"))
+    for number in range(20):
+        store.create(f"anonymous-{number}", record_of(clock))
+    assert keys_in(store) == ["ada", "anonymous-18", "anonymous-19"]
+    for name in ("bob", "eve"):
+        clock.advance(timedelta(seconds=1))
+        store.create(name, of_user(clock, name))
+
+    for record in (record_of(clock), of_user(clock, "zoe")):
+        with pytest.raises(
+            StoreUnavailable, match=r"it has 3 sessions .*\(max_sessions\).* Raise max_sessions, or give "
+        ):
+            store.create("new", record)
+    assert keys_in(store) == ["ada", "bob", "eve"]
+    assert store.delete("bob") is True
+    assert store.create("new", record_of(clock)) is True
+
+
+def test_sec_66_every_expired_session_makes_room_for_a_login() -> None:
+    """Though tombstones expired before it: they make no room."""
+    clock = FakeClock()
+    store = MemoryStore(max_sessions=2, clock=clock)
+    for number in range(2):
+        store.create(f"key-{number}", record_of(clock))
+        loaded = store.load(f"key-{number}")
+        assert loaded is not None
+        store.update(f"key-{number}", tombstone_of(clock), version=loaded.version)
+    for name in ("ada", "bob"):
+        store.create(name, of_user(clock, name, life_s=90))
+    clock.advance(timedelta(seconds=90))
+
+    assert store.create("eve", of_user(clock, "eve")) is True
+    assert keys_in(store) == ["eve"]
+
+
+def test_sec_66_an_update_makes_a_session_a_login_and_back() -> None:
+    """Whether a session is a login is what was stored last."""
+    clock = FakeClock()
+    store = MemoryStore(max_sessions=2, clock=clock)
+    for key, names in {"in": [None, "ada"], "out": ["bob", None]}.items():
+        store.create(key, of_user(clock, names[0]))
+        loaded = store.load(key)
+        assert loaded is not None
+        store.update(key, of_user(clock, names[1]), version=loaded.version)
+
+    store.create("new", record_of(clock))
+
+    assert keys_in(store) == ["in", "new"]
+    assert [key for key, _ in store.scan_user("ada")] == ["in"]
+    assert list(store.scan_user("bob")) == []
+
+
+def test_a_full_store_lets_logins_rotate() -> None:
+    """Where all sessions are logins, each may still get a new id, and in the end there are no more than before."""
+    store = MemoryStore(max_sessions=2)
+    manager = SessionManager(store, secret=SECRET, user_key="user")
+
+    def visit(cookie: str, use: Callable[[Session], object]) -> str:
+        session = manager.open(cookie)
+        use(session)
+        return str(manager.commit(session, status=200).set_cookie).partition(";")[0]
+
+    cookies = [visit("", lambda session, name=name: session.set("user", name)) for name in ("ada", "bob")]
+    for _ in range(3):
+        cookies = [visit(cookie, lambda session: session.rotate()) for cookie in cookies]
+
+    assert [dict(manager.open(cookie)) for cookie in cookies] == [{"user": "ada"}, {"user": "bob"}]
+    assert store.count() == 2
+    with pytest.raises(StoreUnavailable, match="MemoryStore is full"):
+        visit("", lambda session: session.set("user", "eve"))
+
+
+def test_the_notes_of_users_stay_small() -> None:
+    """Of users who have no session any more, and whose epoch has expired, nothing is left."""
+    clock = FakeClock()
+    store = MemoryStore(clock=clock)
+    for number in range(100):
+        store.create(f"key-{number}", of_user(clock, f"user-{number}"))
+        store.renew_user_epoch(f"user-{number}")
+        clock.advance(timedelta(hours=1))
+    store.sweep(1000, grace_s=0)
+    store.renew_user_epoch("user-99")
+
+    assert store._keys_of == {}
+    assert len(store._epochs) == 23
 
 
 def full_store(clock: FakeClock) -> tuple[MemoryStore, object]:

@@ -28,6 +28,9 @@ from wsgi_session.testing import FakeClock
 from wsgi_session.testing.hooks import new_key, new_record, read
 from wsgi_session.testing.together import at_once, in_processes
 
+# Many requests take long on a busy machine; what hangs still ends.
+pytestmark = pytest.mark.timeout(600)
+
 PATIENCE_S = 20.0
 FORKS = 200 if os.environ.get("CI") and sys.version_info[:2] == (3, 13) else 20
 
@@ -147,7 +150,7 @@ def stored(path: Path) -> dict[str, bytes]:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         (table,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'wsgi_sessions'").fetchone()
         key = "session_key" if "session_key" in table else "key"
-        return dict(connection.execute(f"SELECT {key}, data FROM wsgi_sessions").fetchall())
+        return dict(connection.execute(f"SELECT {key}, frame FROM wsgi_sessions").fetchall())
 
 
 # --- a thread that is inside -----------------------------------------------------------------------------------------

@@ -26,11 +26,14 @@ from support.services import Server, Services, wait
 from wsgi_session import Record
 from wsgi_session.errors import ConfigError, StoreUnavailable
 from wsgi_session.events import Dispatcher, Event
-from wsgi_session.stores.redis import RedisStore, make_redis_store
+from wsgi_session.stores._parts.epoch import key_of_user
+from wsgi_session.stores._parts.reporting import reporting_to
+from wsgi_session.stores.redis import RedisStore, make_redis_store, users
 from wsgi_session.testing import FakeClock, StoreContract
 from wsgi_session.testing.abilities import AbilityPromises
+from wsgi_session.testing.hooks import new_key
 from wsgi_session.testing.together import at_once
-from wsgi_session.testing.tombstones import TombstoneAbilityPromises, TombstonePromises
+from wsgi_session.testing.tombstones import TombstoneAbilityPromises
 
 redis = pytest.importorskip("redis", reason="redis-py is not installed (pip install redis)")
 
@@ -182,15 +185,15 @@ class RedisContract(StoreContract):
     # What needs an ability that Redis has not is left out: a skipped test of a server would fail in continuous
     # integration.
     locals().update(
-        dict.fromkeys(name for name in vars(AbilityPromises) if name.startswith(("test_sweep_", "test_scan_user_")))
-    )
-    test_load_leaves_expired_records_alone = None
-    # Until it keeps tombstones.
-    locals().update(
         dict.fromkeys(
-            name for name in {**vars(TombstonePromises), **vars(TombstoneAbilityPromises)} if name.startswith("test_")
+            name
+            for promises in (AbilityPromises, TombstoneAbilityPromises)
+            for name in vars(promises)
+            if name.startswith("test_sweep_")
         )
     )
+    test_load_leaves_expired_records_alone = None
+    test_a_record_as_large_as_expected_comes_back = None
 
     @pytest.fixture(autouse=True)
     def _place(self, place: Place, prefix: str) -> Iterator[None]:
@@ -219,6 +222,19 @@ class TestRedisByURL(RedisContract):
     @pytest.fixture
     def place(self, single: Place) -> Place:
         return single
+
+
+@server
+class TestRedisWhoseTimePasses(RedisContract):
+    """Each key lives on the server as long as the test's time says: what the store keeps too short goes."""
+
+    place = TestRedisByURL.place
+
+    def advance(self, clock: FakeClock, by: timedelta) -> None:
+        super().advance(clock, by)
+        raw = self.place.raw
+        for name in raw.keys(f"{self.prefix}*"):
+            raw.pexpire(name, raw.pttl(name) - round(by.total_seconds() * 1000))
 
 
 @server
@@ -791,7 +807,7 @@ def test_a_key_of_another_type_is_no_session(single: Place, open_store: Open, re
 def test_a_newer_format_is_no_logout(single: Place, open_store: Open, record: Record, prefix: str) -> None:
     """While releases are mixed, the older one answers 503 for what it cannot judge, and leaves it alone."""
     store = open_store(single.url)
-    single.raw.set(prefix + KEY, b"WSS\x02" + bytes(40))
+    single.raw.set(prefix + KEY, b"WSS\x03" + bytes(40))
 
     calls: list[Callable[[], Any]] = [
         lambda: store.load(KEY),
@@ -804,7 +820,7 @@ def test_a_newer_format_is_no_logout(single: Place, open_store: Open, record: Re
         with pytest.raises(StoreUnavailable, match="newer format"):
             call()
     assert store.create(KEY, record) is False
-    assert single.raw.get(prefix + KEY) == b"WSS\x02" + bytes(40)
+    assert single.raw.get(prefix + KEY) == b"WSS\x03" + bytes(40)
 
 
 @server
@@ -1257,9 +1273,17 @@ def test_what_a_server_refuses_during_a_scan(
     place.stop()
 
 
+def bury(store: RedisStore, key: str) -> None:
+    """Put a tombstone where the session is."""
+    loaded = store.load(key)
+    assert loaded is not None
+    assert store.update(key, replace(loaded, data=b"", successor=uuid.uuid4().hex * 2), version=loaded.version)
+
+
 @server
+@pytest.mark.parametrize("end", [RedisStore.delete, bury])
 def test_a_scan_ends_although_a_session_rotates_twice_each_time_it_is_met(
-    single: Place, open_store: Open, record: Record
+    single: Place, open_store: Open, record: Record, end: Callable[[RedisStore, str], object]
 ) -> None:
     """It is met again and again under its new keys, and not for ever."""
     store = open_store(single.url)
@@ -1272,7 +1296,7 @@ def test_a_scan_ends_although_a_session_rotates_twice_each_time_it_is_met(
         for _ in range(2):
             old, key = key, uuid.uuid4().hex * 2
             store.create(key, record)
-            store.delete(old)
+            end(store, old)
 
     assert len(set(met)) == len(met)
     assert 50 < len(met) < 500
@@ -1609,3 +1633,271 @@ def test_a_failover_costs_503s_and_what_the_engine_lost(
     assert [store.load(key) for key in ended_before] == [None] * len(ended_before)
     assert [at for at in back if at > settled_at] == []
     assert lost + len(back) <= 8 * 20, "more is lost than can have been under way"
+
+
+# --- the sessions of a user ------------------------------------------------------------------------------------------
+
+
+def keys_of(store: RedisStore, user_id: str = "ada") -> list[str]:
+    return [key for key, _ in store.scan_user(user_id)]
+
+
+def entries_of(place: Place, prefix: str, user_id: str = "ada") -> list[str]:
+    """Return the keys in the set of a user."""
+    return [member.hex() for member in place.raw.zrange(f"{prefix}user:{key_of_user(user_id)}", 0, -1)]
+
+
+@server
+def test_only_a_login_costs_a_round_trip_more(single: Place, open_store: Open, record: Record, clock) -> None:
+    """Storing it adds it to the user's sessions; all that follows on that day costs what it does without a user."""
+    store, key = open_store(single.url), new_key()
+    ours = replace(record, user_id="ada", authenticated_at=clock() - 60)
+    live_once(store, replace(ours, user_id="bob"))
+
+    def cost(action: Callable[[], Any]) -> tuple[int, set[str]]:
+        single.raw.config_resetstat()
+        assert action()
+        reads = single.raw.info("stats")["total_reads_processed"]
+        used = {name[8:] for name in single.raw.info("commandstats")}
+        return reads - 1, used - {"info", "config|resetstat"}
+
+    adding = {"evalsha", "zrange", "zadd", "pttl", "pexpire", "zcard"}
+    assert cost(lambda: store.create(key, ours)) == (2, adding | {"set"})
+    limits = {"seen_at": record.seen_at + 1, "expires_at": record.expires_at + 1}
+    assert cost(lambda: store.touch(key, **limits)) == (1, {"evalsha", "getrange", "setrange", "pexpire"})
+    clock.advance(timedelta(minutes=20))
+    version = store.load(key).version
+    assert cost(lambda: store.load(key)) == (1, {"getrange"})
+    assert cost(lambda: store.update(key, ours, version=version)) == (1, {"evalsha", "getrange", "set"})
+    for _ in range(9):
+        store.create(new_key(), ours)
+    assert cost(lambda: len(keys_of(store)) == 10) == (2, {"zrange", "getrange"})
+    store.touch(key, seen_at=clock(), expires_at=clock() + 9 * 86_400)
+    clock.advance(timedelta(days=1))
+    time.sleep(0.002)  # so that the set does not live as long any more as it must
+    assert cost(lambda: store.load(key)) == (2, adding | {"getrange"})
+    store.touch(key, seen_at=clock(), expires_at=clock() + 9 * 86_400)
+    assert cost(lambda: store.load(key)) == (1, {"getrange"})
+    assert cost(lambda: store.delete(key)) == (1, {"evalsha", "getrange", "unlink"})
+    assert cost(lambda: store.user_epoch("ada") == b"") == (1, {"getrange"})
+    store.renew_user_epoch("ada")
+    assert cost(lambda: store.user_epoch("ada") != b"") == (1, {"getrange"})
+
+
+@server
+def test_the_set_of_a_user_ends_after_the_sessions(single: Place, open_store: Open, record: Record, prefix) -> None:
+    """It lives some days longer than any of them may, and no longer; so does what was never used again."""
+    store, name = open_store(single.url), f"{prefix}user:{key_of_user('ada')}"
+    for days, expected_days in ((1, 4), (30, 33), (2, 33)):
+        store.create(new_key(), replace(record, user_id="ada", expires_at=record.seen_at + days * 86_400))
+        assert round(single.raw.pttl(name) / 86_400_000) == expected_days
+
+    store.renew_user_epoch("ada")
+    assert round(single.raw.pttl(f"{prefix}epoch:{key_of_user('ada')}") / 3_600_000) == 24
+
+
+@server
+def test_ended_sessions_leave_the_set_of_a_user_that_nobody_reads(
+    single: Place, open_store: Open, record: Record, prefix: str, clock: FakeClock
+) -> None:
+    """Each login removes, now and then, more than logins add; those that live stay."""
+    store, living = open_store(single.url), [new_key() for _ in range(3)]
+    for key in living:
+        store.create(key, replace(record, user_id="ada", expires_at=clock() + 9e6))
+    for _ in range(300):
+        clock.advance(timedelta(minutes=20))
+        key = new_key()
+        store.create(key, replace(record, user_id="ada", seen_at=clock(), expires_at=clock() + 3600))
+        store.delete(key)
+
+    entries = entries_of(single, prefix)
+    assert len(entries) <= 40
+    assert {*living} <= {*entries}
+
+
+@server
+def test_what_has_ended_leaves_the_set_when_that_is_sure(
+    single: Place, open_store: Open, record: Record, prefix: str, clock: FakeClock
+) -> None:
+    """Ten minutes after it was added: until then its record may be about to be written."""
+    store, ours = open_store(single.url), replace(record, user_id="ada", expires_at=record.seen_at + 9e6)
+    keys = {name: new_key() for name in ("live", "tombstone", "ended", "bob's", "nobody's", "unreadable", "expired")}
+    for key in keys.values():
+        store.create(key, ours)
+    version = store.load(keys["tombstone"]).version
+    store.update(keys["tombstone"], replace(record, successor=keys["live"]), version=version)
+    store.delete(keys["ended"])
+    for name, user_id in (("bob's", "bob"), ("nobody's", None)):
+        version = store.load(keys[name]).version
+        store.update(keys[name], replace(ours, user_id=user_id), version=version)
+    single.raw.set(prefix + keys["unreadable"], "something else")
+    single.raw.delete(prefix + keys["expired"])
+    store.create(keys["expired"], replace(ours, expires_at=clock() + 700))
+
+    assert keys_of(store) == [keys["live"], keys["expired"]]
+    clock.advance(timedelta(seconds=599))
+    assert keys_of(store) == [keys["live"], keys["expired"]]
+    assert {*entries_of(single, prefix)} == {*keys.values()}
+    clock.advance(timedelta(seconds=102))
+    assert keys_of(store) == [keys["live"]]
+    assert {*keys.values()} - {*entries_of(single, prefix)} == {keys["tombstone"], keys["ended"]}
+    clock.advance(timedelta(minutes=5))  # another host's clock may be late
+    assert keys_of(store) == [keys["live"]]
+    left = {*keys.values()} - {*entries_of(single, prefix)}
+    assert left == {keys["tombstone"], keys["ended"], keys["expired"]}
+    assert keys_of(store, "bob") == [keys["bob's"]]
+
+
+@server
+def test_who_writes_slowly_adds_the_session_again(
+    single: Place, open_store: Open, record: Record, prefix: str, clock: FakeClock, monkeypatch
+) -> None:
+    """A process that stood still for hours between its two writes finds that its entry is gone."""
+    store, other, key = open_store(single.url), open_store(single.url), new_key()
+    keyspace = store._keyspace
+    ask = keyspace.ask
+
+    def ask_late(verb: str, *rest: Any) -> Any:
+        if verb == "SET":
+            clock.advance(timedelta(hours=2))
+            assert keys_of(other) == []
+            assert entries_of(single, prefix) == []
+        return ask(verb, *rest)
+
+    monkeypatch.setattr(keyspace, "ask", ask_late)
+    assert store.create(key, replace(record, user_id="ada", expires_at=clock() + 9e6))
+
+    assert keys_of(other) == [key]
+
+
+@server
+@pytest.mark.parametrize("kind", ["single", "cluster"])
+@pytest.mark.parametrize("is_leaving_a_tombstone", [True, False])
+def test_no_rotation_escapes_the_scan_of_a_user(
+    kind: str, is_leaving_a_tombstone: bool, open_store: Open, record: Record, request: pytest.FixtureRequest
+) -> None:
+    """However a session moves from key to key, each scan of its user meets it."""
+    place: Place = request.getfixturevalue(kind)
+    store, mover, ours = open_store(place.url), open_store(place.url), replace(record, user_id="ada")
+    first = new_key()
+    store.create(first, ours)
+    is_over = threading.Event()
+
+    def rotate() -> None:
+        old = first
+        while not is_over.wait(0.005):  # a request takes longer
+            new = new_key()
+            assert mover.create(new, ours)
+            if is_leaving_a_tombstone:
+                assert mover.update(old, replace(record, successor=new), version=mover.load(old).version)
+            else:
+                assert mover.delete(old)
+            old = new
+
+    def scan() -> list[int]:
+        try:
+            return [len(keys_of(store)) for _ in range(60 if kind == "single" else 15)]
+        finally:
+            is_over.set()
+
+    _, met = at_once(rotate, scan)
+
+    assert min(met) >= 1
+
+
+@server
+def test_a_scan_of_a_user_ends(single: Place, open_store: Open, record: Record, monkeypatch) -> None:
+    """Even if sessions of the user begin and end faster than it can look."""
+    store, ours = open_store(single.url), replace(record, user_id="ada")
+    monkeypatch.setattr(users, "_ROUNDS", 5)
+    read_each, rounds = store._keyspace.read_each, 0
+
+    def read_too_late(names: Any, make_command: Any) -> Any:
+        nonlocal rounds
+        rounds += 1
+        store.create(new_key(), ours)
+        for name in names:
+            store.delete(store._keyspace.key_of(name))
+        return read_each(names, make_command)
+
+    store.create(new_key(), ours)
+    monkeypatch.setattr(store._keyspace, "read_each", read_too_late)
+
+    assert keys_of(store) == []
+    assert rounds == 5
+
+
+@server
+def test_something_else_under_the_name_of_a_user_s_set(
+    single: Place, open_store: Open, record: Record, prefix: str, clock: FakeClock
+) -> None:
+    """A login fails with the remedy; a session that is there can be read, with an event, and used."""
+    store, ours = open_store(single.url), replace(record, user_id="ada", expires_at=clock() + 9e6)
+    store.create(KEY, ours)
+    single.raw.set(f"{prefix}user:{key_of_user('ada')}", "something else")
+    events: list[Event] = []
+
+    with pytest.raises(StoreUnavailable, match=rf"Remove the keys that begin with {prefix}user: and are no sorted"):
+        store.create(new_key(), ours)
+    clock.advance(timedelta(days=1))
+    with reporting_to(Dispatcher(events.append)):
+        assert store.load(KEY) == ours
+        assert store.touch(KEY, seen_at=clock(), expires_at=clock() + 9e6)
+    assert [(event.name, event.operation) for event in events] == [("store_error", "load")]
+    assert keys_of(store) == []
+
+
+@server
+def test_a_login_does_not_fail_where_only_the_cleaning_does(
+    services: Services, redis_server: Server, open_store: Open, record: Record, clock: FakeClock
+) -> None:
+    """An event says so, and the session is there."""
+    place = services.redis()
+    with redis.Redis(port=place.port) as client:
+        client.execute_command("ACL", "SETUSER", "default", "-zrem")
+    store, ours = open_store(f"redis://127.0.0.1:{place.port}"), replace(record, user_id="ada")
+    keys, events = [new_key() for _ in range(16)], list[Event]()
+    for key in keys[:-1]:
+        store.create(key, ours)
+        store.delete(key)
+    clock.advance(timedelta(minutes=70))
+    late = replace(ours, seen_at=clock(), expires_at=clock() + 3600)
+
+    with reporting_to(Dispatcher(events.append)):
+        assert store.create(keys[-1], late) is True
+    assert [(event.name, event.operation) for event in events] == [("store_error", "sweep")]
+    assert store.load(keys[-1]) == late
+    place.stop()
+
+
+@server
+@pytest.mark.parametrize(
+    ("policy", "is_exact"), [("allkeys-lru", False), ("volatile-ttl", False), ("noeviction", True), (None, False)]
+)
+def test_an_index_that_may_be_evicted_is_not_exact(
+    services: Services, redis_server: Server, open_store: Open, policy: str | None, is_exact: bool
+) -> None:
+    """Nor is one of which the server does not say so; the answer is today's."""
+    place = services.redis("redis", "--maxmemory-policy", policy or "noeviction")
+    store = open_store(f"redis://127.0.0.1:{place.port}")
+    with redis.Redis(port=place.port) as client:
+        if policy is None:
+            client.execute_command("ACL", "SETUSER", "default", "-info")
+        assert store.is_user_index_exact() is is_exact
+        if policy is not None:
+            client.config_set("maxmemory-policy", "noeviction")
+            assert store.is_user_index_exact() is True
+    place.stop()
+
+
+@server
+def test_one_node_that_evicts_makes_the_index_of_a_cluster_inexact(cluster: Place, open_store: Open) -> None:
+    """Every node is asked."""
+    store = open_store(cluster.url)
+    assert store.is_user_index_exact() is True
+    node = cluster.raw.get_primaries()[-1]
+    cluster.raw.config_set("maxmemory-policy", "allkeys-lru", target_nodes=node)
+    try:
+        assert store.is_user_index_exact() is False
+    finally:
+        cluster.raw.config_set("maxmemory-policy", "noeviction", target_nodes=node)

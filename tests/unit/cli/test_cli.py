@@ -8,12 +8,14 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 import wsgi_session
+from wsgi_session import Record
 from wsgi_session._http.token import TokenSigner
 from wsgi_session.cli.commands import cli
 from wsgi_session.cli.keygen import COMMANDS, KEYGEN_HELP, run_without_extras
@@ -36,7 +38,7 @@ def run_process(*command: str) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.parametrize("arguments", [("--help",), ("-h",), ()], ids=["--help", "-h", "nothing"])
 def test_help_names_every_command(arguments: tuple[str, ...]) -> None:
     """Whoever asks, or does not know what to ask, sees the commands."""
-    assert {"ddl", "demo", "keygen"} <= set(run(*arguments).output.split())
+    assert {"ddl", "demo", "keygen", "sweep"} <= set(run(*arguments).output.split())
 
 
 def test_version_is_the_packages() -> None:
@@ -77,6 +79,15 @@ def test_ddl_prints_what_an_administrator_runs() -> None:
     assert "BYTEA" in result.stdout
 
 
+def test_ddl_prints_how_to_upgrade_a_table() -> None:
+    """``--upgrade`` prints the statements for a table that is there, instead of those that create one."""
+    result = run("ddl", "postgresql://ada@db.example/shop", "--table", "shop_sessions", "--upgrade")
+
+    assert result.exit_code == 0
+    assert "CREATE TABLE" not in result.stdout
+    assert "ALTER TABLE shop_sessions RENAME COLUMN data TO frame;\n" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -91,6 +102,56 @@ def test_ddl_refuses_what_it_does_not_know(arguments: tuple[str, ...], said: str
     assert result.exit_code == 1
     assert said in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+# --- sweep -----------------------------------------------------------------------------------------------------------
+
+
+def test_sweep_removes_what_expired_long_ago(tmp_path: Path) -> None:
+    """It prints how many, and only that; ``--grace 0`` takes also what has just expired."""
+    url = f"sqlite:///{tmp_path}/sessions.sqlite3"
+    store, now = SQLiteStore(tmp_path / "sessions.sqlite3"), time.time()
+    for key, life_s in ((1, -1000.0), (2, -310.0), (3, -100.0), (4, 1000.0)):
+        record = Record(data=b"", created_at=now, seen_at=now, expires_at=now + life_s)
+        store.create(f"{key:064}", record)
+    store.close()
+
+    results = [run("sweep", "--store", url), run("sweep", "--grace", "0", env={"WSGI_SESSION_STORE": url})]
+
+    assert [(result.exit_code, result.stdout, result.stderr) for result in results] == [(0, "2\n", ""), (0, "1\n", "")]
+    assert store.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(("--store", "nosuch://"), "--store: ", id="no store"),
+        pytest.param(("--store", "memory://"), "lives in the application's process", id="memory"),
+        pytest.param(("--store", "memcached://127.0.0.1:1"), "remove expired sessions themselves", id="memcached"),
+        pytest.param(("--store", "redis://127.0.0.1:1"), "remove expired sessions themselves", id="redis"),
+        pytest.param(
+            ("--store", "postgresql+psycopg://u:hidden@127.0.0.1:1/d"), "--store: the postgresql server", id="no answer"
+        ),
+    ],
+)
+def test_a_sweep_that_cannot_be_done_says_why(arguments: tuple[str, ...], said: str) -> None:
+    """One line, no traceback, and no password."""
+    result = run("sweep", *arguments)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert said in result.stderr
+    assert "hidden" not in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_sweep_needs_to_know_where() -> None:
+    """It makes no file of its own in whatever directory cron runs it; a negative grace is refused, too."""
+    without = run("sweep", env={"WSGI_SESSION_STORE": ""})
+    negative = run("sweep", "--store", "memory://", "--grace", "-1")
+
+    assert (without.exit_code, negative.exit_code) == (2, 2)
+    assert "'--store'" in without.stderr
+    assert "'--grace'" in negative.stderr
 
 
 def test_the_package_is_a_command() -> None:

@@ -12,6 +12,7 @@ from wsgi_session import Cookie, Lifetime, SessionManager, SessionMiddleware
 from wsgi_session._common.options import _INSIDE
 from wsgi_session.csrf import CSRFMiddleware
 from wsgi_session.errors import ConfigError
+from wsgi_session.importers import FlaskCookie
 from wsgi_session.stores import MemcachedStore, MemoryStore, RedisStore, SQLiteStore, SQLStore
 
 
@@ -164,3 +165,9 @@ def test_an_error_keeps_the_secret_under_no_other_name(wrong: dict[str, Any]) ->
         if name not in ("self", "secret") and SECRET in repr(value)
     ]
     assert shown == []
+
+
+def test_a_required_option_that_is_missing_is_named() -> None:
+    """As any other mistake: as a ``ConfigError``, while the application starts."""
+    with pytest.raises(ConfigError, match=r"^FlaskCookie needs the option switched_at, until\.$"):
+        FlaskCookie(secret=SECRET)  # type: ignore[call-arg]

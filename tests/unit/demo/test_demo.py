@@ -8,102 +8,21 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlencode
-from wsgiref.validate import validator
 
 import pytest
-from support.client import SECRET, Answer, Client
+from support.client import SECRET, Client
 from support.demo_process import running_demo
+from support.demo_visitor import Visitor, events, session_id, tokens
 
 from wsgi_session import Cookie, SessionLoaded
 from wsgi_session.demo import words
 from wsgi_session.demo.journal import MAX_FILE_BYTES, Journal
-from wsgi_session.demo.site import MAX_CART, MAX_EVENTS, MAX_LAPS, PRODUCTS, make_site
-from wsgi_session.stores import MemoryStore
-from wsgi_session.testing import FakeClock
+from wsgi_session.demo.site import MAX_CART, MAX_EVENTS, MAX_LAPS, PRODUCTS
 
 RACERS = 10
-
-
-@dataclass
-class Visitor:
-    """A browser without scripts on the site: sends forms, follows redirects, reads the page."""
-
-    client: Client
-    store: MemoryStore
-    clock: FakeClock
-    token: str = ""
-    """The one in the page that was opened last."""
-
-    def begin(self) -> str:
-        """Follow the link to the page with the forms, and return it."""
-        return self.page(self.client.get("/begin").all("Location")[0])
-
-    def page(self, path: str = "/") -> str:
-        path, _, query = path.partition("#")[0].partition("?")
-        answer = self.client.get(path, environ={"QUERY_STRING": query})
-        assert answer.status == 200
-        page = answer.body.decode()
-        self.token = next(iter(tokens(page)), "")
-        return page
-
-    def post(self, path: str, fields: dict[str, str] | None = None, **environ: str) -> Answer:
-        body = urlencode({"csrf_token": self.token} | (fields or {})).encode()
-        form = {"CONTENT_TYPE": "application/x-www-form-urlencoded"}
-        return self.client.request(path, method="POST", body=body, environ=form | environ)
-
-    def send(self, path: str, **fields: str) -> str:
-        """Send a form and return the page that it leads to."""
-        answer = self.post(path, fields)
-        assert answer.status == 303
-        return self.page(answer.all("Location")[0])
-
-    @property
-    def cookie(self) -> str:
-        return next(iter(self.client.jar.values()))
-
-
-@pytest.fixture
-def new_visitor(tmp_path: Path) -> Callable[..., Visitor]:
-    def make(pause: Callable[[float], object] = lambda _: None, cookie: Cookie | None = None) -> Visitor:
-        clock, journal = FakeClock(), Journal(tmp_path / "events.jsonl")
-        store = MemoryStore(clock=clock)
-        site = make_site(store, secret=SECRET, cookie=cookie or Cookie(), journal=journal, clock=clock, pause=pause)
-        return Visitor(Client(validator(site)), store, clock)
-
-    return make
-
-
-@pytest.fixture
-def stranger(new_visitor: Callable[..., Visitor]) -> Visitor:
-    """Somebody who has no session."""
-    return new_visitor()
-
-
-@pytest.fixture
-def visitor(new_visitor: Callable[..., Visitor]) -> Visitor:
-    """Somebody who has opened the page with the forms."""
-    visitor = new_visitor()
-    visitor.begin()
-    return visitor
-
-
-def tokens(page: str) -> list[str]:
-    return re.findall(r'name="csrf_token" value="([\w-]{86})"', page)
-
-
-def session_id(page: str) -> str:
-    found = re.search(r'id="session-id" title="([0-9a-f]{64})"', page)
-    assert found
-    return found[1]
-
-
-def events(page: str) -> list[str]:
-    """Return the names in the page's list of events, newest first."""
-    return re.findall(r"</time> <code>(\w+)</code>", page)
 
 
 # --- the page --------------------------------------------------------------------------------------------------------
@@ -380,8 +299,8 @@ def test_the_panel_tells_the_story_of_this_session(visitor: Visitor) -> None:
     page = visitor.send("/login", user="Ada")
 
     began = ["loaded", "set_cookie", "created"]
-    counted = ["loaded", "set_cookie", "saved", "loaded"]
-    logged_in = ["loaded", "set_cookie", "rotated", "loaded"]
+    counted = ["loaded", "set_cookie", "renewed", "saved", "loaded"]
+    logged_in = ["loaded", "set_cookie", "logged_in", "rotated", "loaded"]
     assert events(page) == [*logged_in, *counted, *began]
 
 

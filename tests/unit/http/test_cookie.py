@@ -31,6 +31,8 @@ VALUE = "A" * 43 + "." + "B" * 43
         pytest.param({"name": "__Host-Http-id"}, "__Host-Http-id", id="__Host-Http-"),
         pytest.param({"name": "_Host-id"}, "__Host-_Host-id", id="no prefix, but nearly"),
         pytest.param({"name": "__Host", "secure": False}, "__Host", id="no prefix without its dash"),
+        pytest.param({"name": "id", "prefix": False}, "id", id="none, as asked"),
+        pytest.param({"name": "__Host-id", "prefix": False}, "__Host-id", id="one that was given, nevertheless"),
     ],
 )
 def test_the_prefix_is_chosen_by_rule(options: dict[str, Any], wire_name: str) -> None:
@@ -135,7 +137,7 @@ WRONG = [
     ),
     *(
         pytest.param(option, value, "must be True or False", id=f"{option}: {value!r}")
-        for option in ("secure", "httponly", "partitioned", "persistent", "rolling")
+        for option in ("secure", "httponly", "partitioned", "persistent", "rolling", "prefix")
         for value in (None, 1, 0, "yes")
     ),
 ]

@@ -81,6 +81,28 @@ def test_signing_is_the_same_in_every_release() -> None:
     assert base64.urlsafe_b64decode(text.partition(".")[2] + "=") == signature
 
 
+def test_the_signature_covers_the_number_of_a_renewed_cookie() -> None:
+    """It stands between the token and the signature; none is the number 0, and each has one spelling."""
+    texts = {number: signer().sign(TOKEN, number) for number in (0, 1, 10, 999_999_999)}
+
+    assert texts[0] == signer().sign(TOKEN)
+    assert re.fullmatch(r"A{43}\.10\.[A-Za-z0-9_-]{43}", texts[10])
+    for number, text in texts.items():
+        assert signer().verify(text) == Verified(TOKEN, is_stale=False, number=number)
+        signature = text.rpartition(".")[2]
+        others = [f"{TOKEN}.{other}.{signature}" for other in ("0", "01", "2", "010", "1" * 10, "", "\u0661")]
+        assert [other for other in [*others, f"{TOKEN}.{signature}"] if signer().verify(other)] == (
+            [text] if number == 0 else []
+        )
+    stale = signer(OTHER_SECRET, SECRET).verify(texts[10])
+    assert stale == Verified(TOKEN, is_stale=True, number=10)
+
+
+def test_a_compact_cookie_has_no_number() -> None:
+    """Its text is the key of other tables."""
+    assert compact().verify(compact().sign(TOKEN[:23], 1)) is None
+
+
 @pytest.mark.parametrize(
     "other",
     [

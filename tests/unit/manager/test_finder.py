@@ -7,7 +7,7 @@ import pytest
 from support.managed import Managed, managed
 
 from wsgi_session import Lifetime
-from wsgi_session._manager.lifetime import MAX_CLOCK_SKEW_S
+from wsgi_session._session.lifetime import MAX_CLOCK_SKEW_S
 from wsgi_session.events import ClockSkew, CookieHeaderRejected, CookieRejected, SessionExpired
 
 

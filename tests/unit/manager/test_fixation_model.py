@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -17,6 +18,9 @@ from wsgi_session import Session, SessionManager, SessionMiddleware
 from wsgi_session.errors import SessionError
 from wsgi_session.stores import MemoryStore, SQLiteStore
 from wsgi_session.testing import FakeClock
+
+# Many requests take long on a busy machine; what hangs still ends.
+pytestmark = pytest.mark.timeout(600)
 
 NAME = "__Host-session"
 

@@ -210,6 +210,20 @@ def test_a_cookies_value_opens_the_session_without_a_header(site: Managed) -> No
     assert (again["a"], again.id) == (1, session.id)
 
 
+def test_a_signature_is_known_without_a_look_at_the_store(site: Managed) -> None:
+    """Of this manager's own form, secret and cookie only, and also when the session has ended."""
+    value = site.manager.cookie_value(site.open(site.begin(a=1)))
+    assert value is not None
+    site.manager.handle().revoke_all()
+    site.spy.calls.clear()
+
+    assert site.manager.is_signed(value)
+    assert not any(site.manager.is_signed(other) for other in ("", value[:-1], value.swapcase(), "x" * 40))
+    other_cookie = SessionManager("memory://", secret=SECRET, cookie=Cookie(name="other"))
+    assert not other_cookie.is_signed(value)
+    assert site.spy.calls == []
+
+
 @pytest.mark.parametrize("value", [None, ""])
 def test_no_value_is_no_cookie(site: Managed, value: str | None) -> None:
     """A stranger is no event and no store call."""
@@ -636,7 +650,7 @@ def test_saving_a_rotated_session_rotates_it(site: Managed) -> None:
     session.rotate()
     session["b"] = 2
 
-    assert site.calls_of(session.save) == ["create", "delete"]
+    assert site.calls_of(session.save) == ["create", "update"]
     assert site.read(cookie) == {}
     told = cookie_of(site.commit(session))
     assert (site.read(told), site.read(cookie)) == ({"a": 1, "b": 2}, {})

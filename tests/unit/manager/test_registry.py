@@ -1,8 +1,11 @@
 """What an operator sees and does: list, count, revoke, sweep, in every process."""
 
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from copy import copy
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,11 +14,20 @@ import pytest
 from support.client import SECRET, Client, client_of, views_app
 from support.plain_store import PlainStore
 from support.visitor import visitor_of
+from support.whole import WholeSession
 
-from wsgi_session import Event, Session, SessionMiddleware, SessionRegistry, SessionRevoked, SessionSummary
-from wsgi_session._values.codec import JSONCodec
+from wsgi_session import (
+    Event,
+    JSONCodec,
+    Session,
+    SessionManager,
+    SessionMiddleware,
+    SessionRegistry,
+    SessionRevoked,
+    SessionSummary,
+)
+from wsgi_session._values.frame import join_frame
 from wsgi_session.errors import NotSupported, StoreUnavailable
-from wsgi_session.events import Dispatcher
 from wsgi_session.stores import MemoryStore, SQLiteStore, Store
 from wsgi_session.stores.record import Record
 from wsgi_session.testing import FakeClock
@@ -86,7 +98,7 @@ def test_iteration_shows_every_live_session(
         seen_at=clock(),
         expires_at=clock() + 3600,
         authenticated_at=None,
-        size_bytes=len(JSONCodec().encode({"user": "ada", "cart": ["tea"], "hits": 1})),
+        size_bytes=len(WholeSession().encode({"user": "ada", "cart": ["tea"], "hits": 1})),
         data={"user": "ada", "cart": ["tea"], "hits": 1},
     )
 
@@ -117,6 +129,52 @@ def test_a_session_whose_values_cannot_be_read_is_shown_without(store: Store, ha
     (summary,) = handle
     assert (summary.size_bytes, summary.data) == (2, {})
     assert handle.revoke_where(lambda summary: not summary.data) == 1
+
+
+def test_values_of_which_one_cannot_be_read_are_not_shown(store: Store, handle: SessionRegistry) -> None:
+    """Half a session must not look whole."""
+    now = FakeClock()()
+    data = join_frame({"user": b'"ada"', "damaged": b"\xff"})
+    store.create("0" * 64, Record(data=data, created_at=now, seen_at=now, expires_at=now + 60))
+
+    (summary,) = handle
+
+    assert (summary.size_bytes, summary.data, len(summary.data), [*summary.data]) == (len(data), {}, 0, [])
+
+
+def test_only_values_that_somebody_looks_at_are_decoded(store: Store, clock: FakeClock) -> None:
+    """A list of sessions by their times or ids decodes none."""
+    decoded = []
+
+    class Watching(JSONCodec):
+        __slots__ = ()
+
+        def decode(self, payload: bytes, /) -> Any:
+            decoded.append(payload)
+            return super().decode(payload)
+
+    middleware = SessionMiddleware(app, store, secret=SECRET, clock=clock, codec=Watching())
+    browser(middleware, "/ada")
+    decoded.clear()
+    handle = middleware.handle()
+
+    (summary,) = handle
+    assert handle.revoke_where(lambda session: session.seen_at > clock()) == 0
+    assert decoded == []
+    assert [summary.data["user"], summary.data["user"]] == ["ada", "ada"]
+    assert len(decoded) == len(summary.data)
+
+
+def test_a_copy_of_a_summary_has_a_plain_dict(middleware: SessionMiddleware, handle: SessionRegistry) -> None:
+    """For ``json.dumps()``, another process, or a list that outlives the store."""
+    browser(middleware, "/ada")
+    (summary,) = handle
+
+    for copied in (asdict(summary)["data"], copy(summary.data), pickle.loads(pickle.dumps(summary)).data):
+        assert type(copied) is dict
+        assert copied == summary.data
+    asdict(summary)["data"]["cart"].append("planted")
+    assert summary.data["cart"] == ["tea"]
 
 
 def test_changing_a_summary_changes_no_session(middleware: SessionMiddleware, handle: SessionRegistry) -> None:
@@ -336,6 +394,41 @@ def test_sec_23_sweep_removes_everything_that_expired_long_ago(
     assert handle.count() == 1
 
 
+def test_a_sweep_with_no_grace_removes_all_that_has_expired(
+    store: Store, middleware: SessionMiddleware, handle: SessionRegistry, clock: FakeClock
+) -> None:
+    """As ``clearsessions`` of Django does: what has ended on this clock goes, what has not stays."""
+    browser(middleware, "/ada")
+    for number, life_s in enumerate((60, 90, 150)):
+        record = Record(data=b"{}", created_at=clock(), seen_at=clock(), expires_at=clock() + life_s)
+        store.create(f"{number:064}", record)
+    clock.advance(timedelta(seconds=100))
+
+    assert handle.sweep() == 0
+    assert handle.sweep(grace=timedelta(seconds=30)) == 1
+    assert handle.sweep(grace=timedelta(0)) == 1
+    assert handle.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("grace", "error"),
+    [
+        pytest.param(300, TypeError, id="a number"),
+        pytest.param(None, TypeError, id="none"),
+        pytest.param(timedelta(microseconds=-1), ValueError, id="negative"),
+    ],
+)
+def test_a_grace_that_is_none_removes_nothing(
+    store: Store, handle: SessionRegistry, clock: FakeClock, grace: Any, error: type[Exception]
+) -> None:
+    """A negative one would remove live sessions; of a number nobody knows the unit."""
+    store.create("0" * 64, Record(data=b"{}", created_at=clock(), seen_at=clock(), expires_at=clock()))
+
+    with pytest.raises(error, match=r"^sweep\(grace=\.\.\.\) "):
+        handle.sweep(grace=grace)
+    assert handle.sweep(grace=timedelta(0)) == 1
+
+
 # --- what a store lacks ----------------------------------------------------------------------------------------------
 
 
@@ -374,7 +467,7 @@ def test_sec_88_a_database_that_does_not_answer_is_reported(tmp_path: Path) -> N
     path = tmp_path / "sessions.sqlite3"
     store = SQLiteStore(path)
     path.mkdir()
-    handle = SessionRegistry(store, codec=JSONCodec(), events=Dispatcher(), clock=FakeClock())
+    handle = SessionManager(store, secret=SECRET, clock=FakeClock()).handle()
 
     calls: list[Callable[[], object]] = [
         handle.revoke_all, handle.count, handle.sweep, lambda: handle.revoke("0" * 64), lambda: list(handle),

@@ -1,6 +1,7 @@
 """The key under which an application writes its user's id: writing it is a login, removing it a logout."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -9,8 +10,9 @@ import pytest
 from support.client import SECRET, Client, views_app
 from support.managed import Managed, cookie_of, managed
 
-from wsgi_session import Lifetime, Session, SessionMiddleware
+from wsgi_session import Lifetime, Session, SessionManager, SessionMiddleware
 from wsgi_session._session.identity import Binding
+from wsgi_session._values.frame import join_frame
 from wsgi_session.errors import EncodeError, HeadersSent
 
 ADA, BOB = "ada", "bob"
@@ -216,6 +218,130 @@ def test_out_and_in_again_is_another_user_too(site: Managed) -> None:
     session["uid"] = BOB
 
     assert site.read(cookie_of(site.commit(session))) == {"uid": BOB}
+
+
+# --- sessions from before the option ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unbound(site: Managed) -> str:
+    """The cookie of a session in which the application wrote its user before it named the key to us."""
+    return written_before(site, uid=ADA, secret=1)
+
+
+def written_before(site: Managed, **values: Any) -> str:
+    manager = SessionManager(site.spy, secret=SECRET, clock=site.clock)
+    session = manager.open("")
+    session.update(values)
+    return cookie_of(manager.commit(session, status=200))
+
+
+def test_another_user_finds_nothing_of_one_who_was_never_bound(site: Managed, unbound: str) -> None:
+    """Whoever is written there, it is that user's session."""
+    session = site.open(unbound)
+    assert session.user_id is None
+
+    session["uid"] = BOB
+
+    assert site.read(cookie_of(site.commit(session))) == {"uid": BOB}
+    assert owner(site) == BOB
+
+
+def test_the_same_user_is_bound_and_keeps_everything(site: Managed, unbound: str) -> None:
+    """As one who logs in to a session that was nobody's."""
+    session = site.open(unbound)
+
+    session["uid"] = ADA
+
+    assert session.rotation_requested()
+    assert site.read(cookie_of(site.commit(session))) == {"uid": ADA, "secret": 1}
+    assert owner(site) == ADA
+
+
+def test_a_user_who_was_never_bound_can_log_out_and_another_in(site: Managed, unbound: str) -> None:
+    """The id goes with the user, and what the user left with the next one."""
+    session = site.open(unbound)
+    del session["uid"]
+    assert session.rotation_requested()
+    session["uid"] = BOB
+
+    assert site.read(cookie_of(site.commit(session))) == {"uid": BOB}
+
+
+@pytest.mark.parametrize("written", [{"id": 1}, b"\xff"], ids=["no id", "unreadable"])
+def test_a_user_who_cannot_be_told_is_another_one(site: Managed, written: Any) -> None:
+    """Nobody inherits what may be somebody's; and nothing is decoded that this request does not need."""
+    cookie = written_before(site, uid={"id": 1}, secret=1)
+    if isinstance(written, bytes):
+        key = site.key_of(cookie)
+        record = site.records()[key]
+        site.spy.update(key, replace(record, data=join_frame({"uid": written, "secret": b"1"})), version=record.version)
+    session = site.open(cookie)
+
+    session["uid"] = BOB
+
+    assert site.read(cookie_of(site.commit(session))) == {"uid": BOB}
+
+
+def test_nobody_who_was_written_before_is_nobody(site: Managed) -> None:
+    """``None`` is no user, and removing it no logout."""
+    session = site.open(written_before(site, uid=None, cart=1))
+    del session["uid"]
+    assert not session.rotation_requested()
+
+    session["uid"] = BOB
+
+    assert site.read(cookie_of(site.commit(session))) == {"cart": 1, "uid": BOB}
+
+
+# --- a login whose session has ended meanwhile -----------------------------------------------------------------------
+
+ENDS: dict[str, Callable[[Session], Any]] = {
+    "destroyed": Session.destroy,
+    "rotated": Session.rotate,
+    "another login": lambda session: session.set("uid", BOB),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("is_saved", [False, True], ids=["at the end", "by save()"])
+def test_a_login_that_comes_too_late_begins_a_session(site: Managed, end: str, *, is_saved: bool) -> None:
+    """With what is set after it and nothing of before, under the id that forms were made for; the cookie is sent."""
+    cookie = site.begin(hits=5, cart=[1], both=1)
+    session = site.open(cookie)
+    session["early"] = 1
+    session["both"] = 2
+    session["uid"] = ADA
+    session.increment("hits")
+    session["cart"].append(2)
+    session.set(("notes", "late"), 1)
+    session["both"] = 3
+    token = session.derive("form")
+    site.do(cookie, ENDS[end])
+    others = site.records()
+    if is_saved:
+        session.save()
+
+    new = cookie_of(site.commit(session))
+
+    assert site.read(new) == {"uid": ADA, "notes": {"late": 1}, "both": 3}
+    assert (session.is_gone, site.open(new).derive("form") == token) == (False, True)
+    assert [site.happened.count(name) for name in ("save_conflict", "created")] == [1, 2]
+    record = site.records()[site.key_of(new)]
+    assert (record.user_id, record.created_at, record.authenticated_at) == (ADA, site.clock(), site.clock())
+    assert site.records() == others | {site.key_of(new): record}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_logout_that_comes_too_late_begins_none(site: Managed, end: str) -> None:
+    """Removing the id is no login, nor is a rotation after one that was stored."""
+    cookie = logged_in(site, a=1)
+    session = site.open(cookie)
+    del session["uid"]
+    site.do(cookie, ENDS[end])
+
+    assert site.commit(session).set_cookie is None
+    assert session.is_gone
 
 
 # --- logout ----------------------------------------------------------------------------------------------------------

@@ -12,11 +12,14 @@ class Facts(NamedTuple):
     """All facts of ``wsgi_session._session.plan.Facts``, known beforehand."""
 
     exists: bool
+    is_superseded: bool
     is_destroyed: bool
     is_dirty: bool
+    has_own_limits: bool
     has_content: bool
     is_rotation_due: bool
     is_unsent: bool
+    is_borrowed: bool
     is_touch_due: bool
     is_stale: bool
     is_failed: bool
@@ -42,13 +45,19 @@ def can_begin(facts: Facts) -> bool:
     return facts.can_set_cookie and not facts.is_failed
 
 
+def is_written(facts: Facts) -> bool:
+    return (facts.is_dirty or facts.has_own_limits) and not facts.is_failed
+
+
 def is_cookie_due(facts: Facts) -> bool:
-    return facts.can_set_cookie and (facts.is_stale or facts.pending_cookie is CookieAction.SEND)
+    is_changed = facts.has_own_limits and not facts.is_failed
+    is_refreshed = not facts.is_borrowed and (facts.is_stale or is_changed)
+    return facts.can_set_cookie and (facts.pending_cookie is CookieAction.SEND or is_refreshed)
 
 
 def is_hopeless(facts: Facts) -> bool:
     """Whether something is under a new id, or waits for one, that no browser will learn of."""
-    is_waiting = facts.is_rotation_due and facts.is_dirty and not facts.is_failed
+    is_waiting = facts.is_rotation_due and is_written(facts)
     return facts.exists and not facts.is_destroyed and not facts.can_set_cookie and (facts.is_unsent or is_waiting)
 
 
@@ -68,10 +77,17 @@ def a_session_begun_after_logout_replaces_the_old_one(facts: Facts, plan: Plan) 
 
 
 def nothing_is_created_until_something_is_stored(facts: Facts, plan: Plan) -> bool | None:
-    if not facts.exists and not facts.is_destroyed:
+    if not facts.exists and not facts.is_destroyed and not facts.is_superseded:
         wanted = facts.has_content and can_begin(facts)
         return plan.action is (StoreAction.CREATE if wanted else StoreAction.NOTHING)
     return plan.action is not StoreAction.CREATE
+
+
+def what_is_changed_under_a_superseded_id_is_dropped_without_a_cookie(facts: Facts, plan: Plan) -> bool | None:
+    if facts.is_superseded and not facts.exists and not facts.is_destroyed:
+        is_dropped = facts.is_dirty and not facts.is_failed
+        return plan == Plan(StoreAction.DROP if is_dropped else StoreAction.NOTHING, CookieAction.NOTHING)
+    return plan.action is not StoreAction.DROP
 
 
 def a_new_id_is_made_only_where_it_can_be_sent(facts: Facts, plan: Plan) -> bool | None:
@@ -100,10 +116,10 @@ def nothing_is_stored_under_an_id_that_is_to_change(facts: Facts, plan: Plan) ->
     return plan.action is not StoreAction.UPDATE if facts.is_rotation_due else None
 
 
-def changed_data_is_stored(facts: Facts, plan: Plan) -> bool | None:
+def what_changed_is_stored(facts: Facts, plan: Plan) -> bool | None:
     if is_hopeless(facts):
         return plan.action is not StoreAction.UPDATE
-    if facts.exists and not facts.is_destroyed and facts.is_dirty and not facts.is_failed:
+    if facts.exists and not facts.is_destroyed and is_written(facts):
         return plan.action in (StoreAction.UPDATE, StoreAction.ROTATE)
     return plan.action is not StoreAction.UPDATE
 
@@ -133,14 +149,15 @@ def a_cookie_is_erased_only_after_logout(facts: Facts, plan: Plan) -> bool | Non
 
 def a_rolling_cookie_follows_what_is_written(facts: Facts, plan: Plan) -> bool | None:
     if plan.action in (StoreAction.UPDATE, StoreAction.TOUCH) and facts.can_set_cookie:
-        return (plan.cookie_action is CookieAction.SEND) == (facts.is_refresh_due or is_cookie_due(facts))
+        is_rolled = facts.is_refresh_due and not facts.is_borrowed
+        return (plan.cookie_action is CookieAction.SEND) == (is_rolled or is_cookie_due(facts))
     return None
 
 
 def what_save_left_to_send_is_sent(facts: Facts, plan: Plan) -> bool | None:
     if facts.pending_cookie is CookieAction.SEND and facts.can_set_cookie and facts.exists and not facts.is_destroyed:
         return plan.cookie_action is CookieAction.SEND
-    if facts.can_set_cookie and not facts.exists and not facts.is_destroyed:
+    if facts.can_set_cookie and not (facts.exists or facts.is_destroyed or facts.is_superseded):
         return plan.cookie_action is facts.pending_cookie or plan.action in BEGINNINGS
     return None
 
@@ -159,12 +176,13 @@ RULES = [
     logout_is_always_done,
     a_session_begun_after_logout_replaces_the_old_one,
     nothing_is_created_until_something_is_stored,
+    what_is_changed_under_a_superseded_id_is_dropped_without_a_cookie,
     a_new_id_is_made_only_where_it_can_be_sent,
     a_failed_request_changes_no_data_and_gets_no_new_id,
     a_rotation_is_done_where_it_can_be_sent,
     what_only_a_new_id_may_have_is_withdrawn_without_one,
     nothing_is_stored_under_an_id_that_is_to_change,
-    changed_data_is_stored,
+    what_changed_is_stored,
     reading_moves_the_idle_limit_when_it_is_due,
     nothing_is_sent_after_the_headers,
     a_cookie_is_sent_only_for_what_the_store_just_confirmed,
@@ -198,6 +216,7 @@ def test_the_rules_leave_nothing_open() -> None:
 
 NEW = {"can_set_cookie": True, "is_refresh_due": True}
 OLD = {"exists": True, "can_set_cookie": True, "is_refresh_due": True}
+SUPERSEDED = {"is_superseded": True, "is_dirty": True, "has_content": True}
 LATE = {"exists": True, "is_refresh_due": True}
 
 
@@ -209,6 +228,9 @@ LATE = {"exists": True, "is_refresh_due": True}
         pytest.param({**NEW, "has_content": True, "is_failed": True}, "nothing", "nothing", id="first write, 5xx"),
         pytest.param({"has_content": True}, "nothing", "nothing", id="first write, too late"),
         pytest.param({**NEW, "is_rotation_due": True}, "nothing", "nothing", id="rotate() on nothing"),
+        pytest.param({**NEW, **SUPERSEDED}, "drop", "nothing", id="written under an id that was rotated away"),
+        pytest.param({**NEW, **SUPERSEDED, "is_dirty": False}, "nothing", "nothing", id="read under such an id"),
+        pytest.param({**NEW, **SUPERSEDED, "is_failed": True}, "nothing", "nothing", id="written under it, 5xx"),
         pytest.param({**OLD}, "nothing", "nothing", id="only read"),
         pytest.param({**OLD, "is_touch_due": True}, "touch", "send", id="read after a minute"),
         pytest.param(
@@ -219,6 +241,14 @@ LATE = {"exists": True, "is_refresh_due": True}
         pytest.param({**OLD, "is_dirty": True, "is_refresh_due": False}, "update", "nothing", id="written"),
         pytest.param({**LATE, "is_dirty": True}, "update", "nothing", id="written in a stream"),
         pytest.param({**OLD, "is_dirty": True, "is_failed": True}, "nothing", "nothing", id="written, 5xx"),
+        pytest.param(
+            {**OLD, "has_own_limits": True, "is_refresh_due": False}, "update", "send", id="limits of its own"
+        ),
+        pytest.param(
+            {**OLD, "has_own_limits": True, "is_failed": True}, "nothing", "nothing", id="limits of its own, 5xx"
+        ),
+        pytest.param({**LATE, "has_own_limits": True}, "update", "nothing", id="limits of its own, headers lost"),
+        pytest.param({**NEW, "has_own_limits": True}, "nothing", "nothing", id="limits of its own for nothing"),
         pytest.param(
             {**OLD, "is_stale": True, "is_refresh_due": False}, "touch", "send", id="signed with an older secret"
         ),

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 from support.managed import Managed, cookie_of, managed
+from support.whole import WholeSession
 
 from wsgi_session import Session
 from wsgi_session._http.token import store_key
 from wsgi_session._session.session import transaction_of
 from wsgi_session._session.state import SessionState, Stored
-from wsgi_session._values.codec import JSONCodec
 from wsgi_session.errors import EncodeError, HeadersSent, SessionError, SessionTooLarge, StoreUnavailable
 
 
@@ -36,7 +36,7 @@ def after(site: Managed, session: Session) -> dict[str, Any]:
     """Commit, and return what the store has then."""
     site.commit(session)
     (record,) = site.records().values()
-    return JSONCodec().decode(record.data) or {}
+    return WholeSession().decode(record.data) or {}
 
 
 class Colour(Enum):

@@ -19,7 +19,7 @@ from support.plain_store import PlainStore
 import wsgi_session.testing
 from wsgi_session import CookieRejected, Record, SessionExpired
 from wsgi_session.errors import StoreUnavailable
-from wsgi_session.stores import MemoryStore, Store
+from wsgi_session.stores import EXPIRY_GRACE_S, MemoryStore, Store
 from wsgi_session.testing import FakeClock, StoreContract, together
 
 
@@ -53,6 +53,7 @@ def check(contract: StoreContract, name: str) -> str:
 
 
 ALL_SKIPS = (
+    "SupportsMaxBytes",
     "SupportsUpdateOrLoad",
     "SupportsSweep",
     "SupportsScan",
@@ -143,6 +144,62 @@ class UpdateForgetsNone(MemoryStore):
         current = self.load(key)
         user_id = record.user_id or (current.user_id if current is not None else None)
         return super().update(key, replace(record, user_id=user_id), version=version)
+
+
+class KeepsOtherThings(MemoryStore):
+    """Like an engine with a column too few, or of the wrong type."""
+
+    def kept(self, record: Record) -> Record:
+        raise NotImplementedError
+
+    def create(self, key: str, record: Record) -> bool:
+        return super().create(key, self.kept(record))
+
+    def update(self, key: str, record: Record, *, version: object) -> bool:
+        return super().update(key, self.kept(record), version=version)
+
+
+class ForgetsOwnLimits(KeepsOtherThings):
+    def kept(self, record: Record) -> Record:
+        return replace(record, idle_s=None, absolute_s=None)
+
+
+class KeepsOwnLimitsTogether(KeepsOtherThings):
+    def kept(self, record: Record) -> Record:
+        return record if record.idle_s and record.absolute_s else replace(record, idle_s=None, absolute_s=None)
+
+
+class KeepsATruePersistence(KeepsOtherThings):
+    def kept(self, record: Record) -> Record:
+        return replace(record, persistent=record.persistent or None)
+
+
+class KnowsNoAbsentPersistence(KeepsOtherThings):
+    def kept(self, record: Record) -> Record:
+        return replace(record, persistent=bool(record.persistent))
+
+
+class CountsPersistence(KeepsOtherThings):
+    def kept(self, record: Record) -> Record:
+        persistent: Any = None if record.persistent is None else int(record.persistent)
+        return replace(record, persistent=persistent)
+
+
+class CutsMeta(KeepsOtherThings):
+    def kept(self, record: Record) -> Record:
+        return replace(record, meta=record.meta[:1024])
+
+
+class NumbersTheFormatItself(KeepsOtherThings):
+    def kept(self, record: Record) -> Record:
+        return replace(record, format=2)
+
+
+class UpdateForgetsEmptyMeta(MemoryStore):
+    def update(self, key: str, record: Record, *, version: object) -> bool:
+        current = self.load(key)
+        meta = record.meta or (current.meta if current is not None else b"")
+        return super().update(key, replace(record, meta=meta), version=version)
 
 
 class MergesIntoAnyVersion(MemoryStore):
@@ -316,14 +373,32 @@ class ClosesForGood(MemoryStore):
 
 
 class SweepsAtOnce(MemoryStore):
-    def sweep(self, limit: int) -> int:
-        with self._lock.get():
-            return self._remove_expired(self._clock(), limit)
+    def sweep(self, limit: int, *, grace_s: float = 0.0) -> int:
+        return super().sweep(limit, grace_s=grace_s)
+
+
+class SweepsWithTheUsualGrace(MemoryStore):
+    def sweep(self, limit: int, *, grace_s: float = EXPIRY_GRACE_S) -> int:
+        return super().sweep(limit, grace_s=max(grace_s, EXPIRY_GRACE_S))
+
+
+class SweepsWithNoGraceToo(MemoryStore):
+    """Takes 0 for what was not given."""
+
+    def sweep(self, limit: int, *, grace_s: float = EXPIRY_GRACE_S) -> int:
+        return super().sweep(limit, grace_s=grace_s or EXPIRY_GRACE_S)
+
+
+class SweepsWhatLives(MemoryStore):
+    """Counts the grace from the wrong end."""
+
+    def sweep(self, limit: int, *, grace_s: float = EXPIRY_GRACE_S) -> int:
+        return super().sweep(limit, grace_s=grace_s if grace_s >= EXPIRY_GRACE_S else grace_s - 60)
 
 
 class SweepsWithoutLimit(MemoryStore):
-    def sweep(self, limit: int) -> int:
-        return super().sweep(1_000)
+    def sweep(self, limit: int, *, grace_s: float = EXPIRY_GRACE_S) -> int:
+        return super().sweep(1_000, grace_s=grace_s)
 
 
 class SweepsByTheFirstLimit(MemoryStore):
@@ -336,10 +411,10 @@ class SweepsByTheFirstLimit(MemoryStore):
             self._first_ends = {**getattr(self, "_first_ends", {}), key: first.expires_at}
         return is_touched
 
-    def sweep(self, limit: int) -> int:
+    def sweep(self, limit: int, *, grace_s: float = EXPIRY_GRACE_S) -> int:
         for key in [key for key, end in getattr(self, "_first_ends", {}).items() if end < self._clock()]:
             self._records.pop(key, None)
-        return super().sweep(limit)
+        return super().sweep(limit, grace_s=grace_s)
 
 
 class ScansTheExpired(MemoryStore):
@@ -379,6 +454,113 @@ class SparesTheExpired(MemoryStore):
 class FindsUsersByPrefix(MemoryStore):
     def scan_user(self, user_id: str) -> Iterator[tuple[str, Record]]:
         return ((key, record) for key, record in self.scan() if (record.user_id or "").startswith(user_id))
+
+
+class FindsUsersLikeALaxCollation(MemoryStore):
+    """Ignores case, and spaces at the end."""
+
+    def scan_user(self, user_id: str) -> Iterator[tuple[str, Record]]:
+        asked = user_id.casefold().rstrip(" ")
+        return ((key, record) for key, record in self.scan() if (record.user_id or "").casefold().rstrip(" ") == asked)
+
+
+class FindsUsersByTheirIndex(MemoryStore):
+    """Like an index on the first 191 characters, with nothing that looks again."""
+
+    def scan_user(self, user_id: str) -> Iterator[tuple[str, Record]]:
+        return ((key, record) for key, record in self.scan() if (record.user_id or "")[:191] == user_id[:191])
+
+
+class IndexesWhatIsCreated(MemoryStore):
+    """Like an index that only ``create`` writes."""
+
+    def __init__(self, *, clock: FakeClock) -> None:
+        super().__init__(clock=clock)
+        self.created: list[tuple[str, str | None]] = []
+
+    def create(self, key: str, record: Record) -> bool:
+        self.created.append((key, record.user_id))
+        return super().create(key, record)
+
+    def scan_user(self, user_id: str) -> Iterator[tuple[str, Record]]:
+        found = [(key, self.load(key)) for key, user in self.created if user == user_id]
+        return ((key, record) for key, record in found if record is not None and record.successor is None)
+
+
+class ForgetsUsersAfterADay(MemoryStore):
+    """Like an index whose entries expire, and which ``touch`` and ``update`` do not keep."""
+
+    def scan_user(self, user_id: str) -> Iterator[tuple[str, Record]]:
+        found = super().scan_user(user_id)
+        return ((key, record) for key, record in found if record.created_at > self._clock() - 86_400)
+
+
+class LocksWhileItScansAUser(MemoryStore):
+    def scan_user(self, user_id: str) -> Iterator[tuple[str, Record]]:
+        records = list(super().scan_user(user_id))
+        with self._lock.get():
+            yield from records
+
+
+class ScansAUserInTheOrderOfKeys(ScansInTheOrderOfKeys):
+    def scan_user(self, user_id: str) -> Iterator[tuple[str, Record]]:
+        return ((key, record) for key, record in self.scan() if record.user_id == user_id)
+
+
+class HasOneEpoch(MemoryStore):
+    """Of all users."""
+
+    def user_epoch(self, user_id: str) -> bytes:
+        return super().user_epoch("")
+
+    def renew_user_epoch(self, user_id: str) -> None:
+        super().renew_user_epoch("")
+
+
+class RenewsTheFirstTime(MemoryStore):
+    """Like an insert that skips an existing row."""
+
+    def renew_user_epoch(self, user_id: str) -> None:
+        if not self.user_epoch(user_id):
+            super().renew_user_epoch(user_id)
+
+
+class SweepsEpochs(MemoryStore):
+    def sweep(self, limit: int, *, grace_s: float = EXPIRY_GRACE_S) -> int:
+        self._epochs.clear()
+        return super().sweep(limit, grace_s=grace_s)
+
+
+class KeepsEpochsAsSessions(MemoryStore):
+    def renew_user_epoch(self, user_id: str) -> None:
+        super().renew_user_epoch(user_id)
+        now = self._clock()
+        self.create(os.urandom(32).hex(), Record(data=b"", created_at=now, seen_at=now, expires_at=now + 86_400))
+
+
+class SaysNotWhetherItsIndexIsExact(MemoryStore):
+    def is_user_index_exact(self) -> Any:
+        return None
+
+
+class CutsLabelsToBytes(MemoryStore):
+    """Like MySQL without strict mode, and a column that counts bytes."""
+
+    def create(self, key: str, record: Record) -> bool:
+        label = None if record.label is None else record.label.encode()[:255].decode(errors="ignore")
+        return super().create(key, replace(record, label=label))
+
+
+class ExpectsWhatTheLastManagerSaid(MemoryStore):
+    """And has room for no more than that."""
+
+    max_bytes = 0
+
+    def expect_max_bytes(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+
+    def create(self, key: str, record: Record) -> bool:
+        return super().create(key, replace(record, data=record.data[: self.max_bytes]))
 
 
 class HasNoLock(MemoryStore):
@@ -547,9 +729,9 @@ class DeleteAllCountsTombstones(MemoryStore):
 
 
 class SweepsNoTombstones(MemoryStore):
-    def sweep(self, limit: int) -> int:
+    def sweep(self, limit: int, *, grace_s: float = EXPIRY_GRACE_S) -> int:
         tombstones = dict(self._tombstones)
-        removed = super().sweep(limit)
+        removed = super().sweep(limit, grace_s=grace_s)
         self._tombstones.update(tombstones)
         return removed - len(tombstones)
 
@@ -586,6 +768,15 @@ WRONG_STORES = [
     (UpdateMovesLimitsBack, "test_update_never_moves_limits_back"),
     (UpdateMovesLimitsBack, "test_touch_keeps_the_version"),
     (UpdateForgetsNone, "test_update_can_empty_the_fields"),
+    (UpdateForgetsEmptyMeta, "test_update_can_empty_the_fields"),
+    (ForgetsOwnLimits, "test_every_field_comes_back"),
+    (ForgetsOwnLimits, "test_update_replaces_the_record"),
+    (KeepsOwnLimitsTogether, "test_what_a_session_has_of_its_own_comes_back"),
+    (KeepsATruePersistence, "test_what_a_session_has_of_its_own_comes_back"),
+    (KnowsNoAbsentPersistence, "test_absent_fields_come_back_absent"),
+    (CountsPersistence, "test_what_a_session_has_of_its_own_comes_back"),
+    (CutsMeta, "test_what_a_session_has_of_its_own_comes_back"),
+    (NumbersTheFormatItself, "test_every_field_comes_back"),
     (MergesIntoAnyVersion, "test_update_or_load_returns_the_newer_record"),
     (MergesByUpsert, "test_update_or_load_never_resurrects"),
     (MergesIntoTheExpired, "test_update_or_load_never_resurrects"),
@@ -614,7 +805,11 @@ WRONG_STORES = [
     (ForgetsOnClose, "test_a_closed_store_opens_again"),
     (ClosesForGood, "test_a_store_may_be_closed_before_its_first_use"),
     (SweepsAtOnce, "test_sweep_spares_what_expired_just_now"),
+    (ExpectsWhatTheLastManagerSaid, "test_a_record_as_large_as_expected_comes_back"),
     (SweepsWithoutLimit, "test_sweep_works_in_batches"),
+    (SweepsWithTheUsualGrace, "test_sweep_removes_what_expired_as_long_ago_as_it_is_told"),
+    (SweepsWithNoGraceToo, "test_sweep_removes_what_expired_as_long_ago_as_it_is_told"),
+    (SweepsWhatLives, "test_sweep_removes_what_expired_as_long_ago_as_it_is_told"),
     (SweepsByTheFirstLimit, "test_sweep_spares_what_lives"),
     (ScansTheExpired, "test_scan_yields_every_live_session"),
     (LocksWhileItScans, "test_a_scan_lets_others_write"),
@@ -622,6 +817,18 @@ WRONG_STORES = [
     (ScansInTheOrderOfKeys, "test_a_scan_meets_what_rotates_meanwhile"),
     (SparesTheExpired, "test_delete_all_leaves_nothing"),
     (FindsUsersByPrefix, "test_scan_user_yields_the_sessions_of_one_user"),
+    (FindsUsersLikeALaxCollation, "test_scan_user_yields_the_sessions_of_one_user"),
+    (FindsUsersByTheirIndex, "test_scan_user_yields_the_sessions_of_one_user"),
+    (IndexesWhatIsCreated, "test_scan_user_knows_whose_a_session_is_now"),
+    (ForgetsUsersAfterADay, "test_scan_user_knows_what_is_live_now"),
+    (LocksWhileItScansAUser, "test_a_scan_of_a_user_lets_others_write"),
+    (ScansAUserInTheOrderOfKeys, "test_a_scan_of_a_user_meets_what_rotates_meanwhile"),
+    (HasOneEpoch, "test_each_user_has_an_epoch"),
+    (RenewsTheFirstTime, "test_every_renewal_changes_the_epoch"),
+    (SweepsEpochs, "test_an_epoch_outlives_a_login"),
+    (KeepsEpochsAsSessions, "test_an_epoch_is_no_session"),
+    (SaysNotWhetherItsIndexIsExact, "test_it_says_whether_its_index_is_exact"),
+    (CutsLabelsToBytes, "test_odd_texts_come_back"),
     (HasNoLock, "test_of_many_creates_one_wins"),
     (HasNoLock, "test_of_many_updates_one_wins"),
     (HasNoLock, "test_of_many_deletes_one_wins"),
@@ -675,7 +882,11 @@ def test_a_store_that_breaks_a_promise_is_caught(
 @pytest.mark.parametrize(
     ("kind", "skipped"),
     [
-        pytest.param(MemoryStore, {"SupportsUserIndex", "damage", "make_broken_store", "is_shared"}, id="able"),
+        pytest.param(
+            MemoryStore,
+            {"SupportsMaxBytes", "damage", "make_broken_store", "is_shared"},
+            id="able",
+        ),
         pytest.param(
             lambda clock: PlainStore(MemoryStore(clock=clock)),
             set(ALL_SKIPS),
@@ -706,7 +917,7 @@ class CreateReplacesTheExpired(MemoryStore):
 
     def create(self, key: str, record: Record) -> bool:
         if self._live(key) is None:
-            self._records.pop(key, None)
+            self.sweep(1, grace_s=0)
         return super().create(key, record)
 
 
@@ -723,6 +934,7 @@ def test_an_engine_that_forgets_may_take_an_expired_key_again() -> None:
         "test_two_stores_are_two_doors_to_the_same_sessions",
         "test_processes_race_as_threads_do",
         "test_processes_rotate_as_threads_do",
+        "test_every_process_sees_the_epoch",
     ],
 )
 def test_a_store_that_is_not_shared_cannot_say_so(promise: str) -> None:
@@ -771,7 +983,7 @@ class YieldsDamage(Damaged):
 
 
 class SweepsDamage(Damaged):
-    def sweep(self, limit: int) -> int:
+    def sweep(self, limit: int, *, grace_s: float = EXPIRY_GRACE_S) -> int:
         return int(MemoryStore.delete(self, self.damaged))
 
 
@@ -951,7 +1163,7 @@ def test_three_lines_are_enough(tmp_path: Path) -> None:
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert "failed" not in run.stdout
-    assert "MemoryStore lacks the ability SupportsUserIndex" in run.stdout
+    assert "MemoryStore lacks the ability SupportsMaxBytes" in run.stdout
     assert "NotImplementedError: StoreContract: define make_store(self, clock)" in run.stdout
 
 

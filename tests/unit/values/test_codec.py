@@ -1,12 +1,16 @@
 """What a session can hold, and that the next request reads exactly what this one stored."""
 
+import enum
 import json
+import os
 import subprocess
 import sys
 import tracemalloc
 import uuid
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +18,11 @@ from hypothesis import given
 from markupsafe import Markup
 from support.classes import CODEC, NAN, Item, Letters, Plain, Role, Size, nested, stored
 from support.values import TAGS, session_data, shape
+from support.whole import as_stored
 
+import wsgi_session
 from wsgi_session import JSONCodec
-from wsgi_session._values.codec import as_stored
+from wsgi_session._values.frame_codec import FrameCodec
 from wsgi_session.errors import EncodeError, SessionTooLarge
 
 LIMIT = 64 * 1024
@@ -99,6 +105,12 @@ def test_a_value_comes_back_as_it_was(value: Any) -> None:
     assert [shape(stored(one)) for one in (value, *holders)] == [shape(one) for one in (value, *holders)]
 
 
+def test_without_a_session_the_error_calls_it_a_value() -> None:
+    """For an application that uses the codec itself."""
+    with pytest.raises(EncodeError, match=r"^value\['cart'\]\[1\] "):
+        JSONCodec().encode({"cart": [1, object()]})
+
+
 def test_the_order_of_a_dict_is_kept() -> None:
     """Keys come back in the order in which they were set, in a session and below."""
     data = {"b": {2: 0, 1: 0, "$": 0}, "a": {"z": 0, "y": 0}}
@@ -129,6 +141,7 @@ def test_equal_sets_give_equal_bytes_in_every_process() -> None:
     script = """
 import dataclasses, sys
 from wsgi_session import JSONCodec
+from wsgi_session._values.frame_codec import FrameCodec
 @dataclasses.dataclass
 class Held:
     names: object
@@ -143,11 +156,43 @@ sys.stdout.buffer.write(JSONCodec().encode({"set": names, "held": Held(set("abcd
     assert len(payloads) == 1
 
 
+def test_equal_sessions_have_equal_bytes_in_every_process() -> None:
+    """Whatever was read, changed, merged or adopted on the way: keys stay in order, and no set decides one."""
+    script = """
+import sys
+from support.managed import managed
+site = managed()
+cookie = site.begin(**{f"key{number}": {str(number), "a", "b", "c"} for number in range(30)})
+session = site.open(cookie)
+held = [session[f"key{number}"] for number in range(20)]
+for number in (3, 17, 5):
+    held[number].add("mine")
+session.append("log", "entry")
+site.write(cookie, key4={"theirs"}, key5={"theirs", "too"}, new=1)
+session.save()
+held[2].add("late")
+session.update(p=("t",), q={1: {"u", "v"}}, r=None)
+site.commit(session)
+(record,) = site.records().values()
+sys.stdout.buffer.write(record.data)
+"""
+    path = os.pathsep.join(map(str, (Path(str(wsgi_session.__file__)).parents[1], Path(__file__).parents[2])))
+    payloads = {
+        subprocess.run(
+            [sys.executable, "-c", script], env={"PYTHONHASHSEED": seed, "PYTHONPATH": path}, stdout=-1, check=True
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+
+    (payload,) = payloads
+    assert b"late" in payload
+
+
 def test_json_stays_json() -> None:
     """Other tools can read a session: what JSON has is written as it is, and the rest says its type."""
     data = {"n": 1, "cart": [{"sku": "tea"}], "since": date(2026, 1, 31), "ids": {1: ("a",)}}
 
-    assert json.loads(CODEC.encode(data)) == {
+    assert json.loads(JSONCodec().encode(data)) == {
         "n": 1,
         "cart": [{"sku": "tea"}],
         "since": {"$date": "2026-01-31"},
@@ -199,9 +244,9 @@ def test_sec_70_a_session_has_32_levels(wrap: Any) -> None:
     assert CODEC.decode(CODEC.encode({"key": nested(32, wrap)})) is not None
 
     with pytest.raises(EncodeError, match="more than 32 levels"):
-        as_stored(CODEC, "key", nested(33, wrap))
+        as_stored(JSONCodec(), "key", nested(33, wrap))
     with pytest.raises(EncodeError):
-        as_stored(CODEC, "key", nested(3000, wrap))
+        as_stored(JSONCodec(), "key", nested(3000, wrap))
 
 
 def cycles() -> dict[str, Any]:
@@ -222,12 +267,13 @@ def cycles() -> dict[str, Any]:
 def test_a_value_that_contains_itself_is_refused(value: Any) -> None:
     """A cycle has no end, so no JSON either; the error says so."""
     with pytest.raises(EncodeError, match=r"^session\['key'\].*or contains itself$"):
-        as_stored(CODEC, "key", value)
+        as_stored(JSONCodec(), "key", value)
 
 
 def test_sec_67_a_session_has_64_kib() -> None:
     """The last byte that fits is stored and read; one more is refused, naming the largest value and the remedy."""
-    room = LIMIT - len(CODEC.encode({"small": 1, "big": ""}))
+    # The length of a value takes a byte more from 256 bytes on.
+    room = LIMIT - len(CODEC.encode({"small": 1, "big": ""})) - 1
     fits, too_large = {"small": 1, "big": "x" * room}, {"small": 1, "big": "x" * (room + 1)}
 
     assert CODEC.decode(CODEC.encode(fits)) == fits
@@ -256,19 +302,58 @@ def test_sec_67_a_part_that_is_in_several_others_counts_in_each(double: Any) -> 
     value: Any = 1
     for _ in range(3):
         value = double(value)
-    as_stored(CODEC, "key", value)
+    as_stored(JSONCodec(), "key", value)
     for _ in range(27):
         value = double(value)
 
     tracemalloc.start()
     try:
-        with pytest.raises(SessionTooLarge, match=r"^session\['key'\] has more than 65536 parts"):
-            as_stored(CODEC, "key", value)
+        with pytest.raises(
+            EncodeError, match=r"^session\['key'\].* (takes more than 1048576 bytes|more than 32 levels)"
+        ):
+            as_stored(JSONCodec(), "key", value)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
 
     assert peak < 500 * LIMIT
+
+
+LONG = "x" * 60_000
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param([LONG] * 200_000, id="text"),
+        pytest.param({str(number): LONG for number in range(20_000)}, id="text in a dict"),
+        pytest.param([{LONG: 1}] * 20_000, id="key"),
+        pytest.param([{LONG: []}] * 20_000, id="key of containers only"),
+        pytest.param([{LONG: 1}] * 900, id="key of one dict, not very often"),
+        pytest.param([{LONG: number} for number in range(900)], id="key of many dicts"),
+        pytest.param([10**3800] * 20_000, id="number"),
+        pytest.param((LONG,) * 200_000, id="text in a tuple"),
+        pytest.param([{1: LONG}] * 20_000, id="text under a number"),
+        pytest.param([{(1,): 1, LONG: 1}] * 20_000, id="key beside one that is refused"),
+        pytest.param([LONG.encode()] * 20_000, id="bytes"),
+        pytest.param([{10**3800: 1}] * 20_000, id="numbers as keys"),
+        pytest.param([Decimal("1" * 60_000)] * 20_000, id="Decimal"),
+        pytest.param([Markup(LONG)] * 20_000, id="Markup"),
+        pytest.param([enum.Enum("Text", {"LONG": LONG}).LONG] * 20_000, id="enum"),
+        pytest.param([Item(LONG)] * 20_000, id="dataclass"),
+    ],
+)
+def test_sec_67_a_long_part_counts_with_its_length(value: Any) -> None:
+    """Gigabytes when written, from some megabytes in memory: refused before any is written."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(SessionTooLarge, match=r"^session\['key'\] takes more than 1048576 bytes"):
+            as_stored(JSONCodec(), "key", value)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 50 * 1024 * 1024
 
 
 def test_sec_67_an_oversized_record_is_not_even_parsed() -> None:
@@ -294,7 +379,7 @@ def test_sec_67_an_oversized_record_is_not_even_parsed() -> None:
 )
 def test_a_container_stays_the_applications_own(value: Any) -> None:
     """Later changes in it are noticed, so the session holds the very object."""
-    assert as_stored(CODEC, "key", value) is value
+    assert as_stored(JSONCodec(), "key", value) is value
 
 
 @pytest.mark.parametrize(
@@ -314,7 +399,7 @@ def test_a_container_stays_the_applications_own(value: Any) -> None:
 )
 def test_what_is_stored_by_value_is_plain_at_once(value: Any, held: Any) -> None:
     """This request reads what the next one will."""
-    assert shape(as_stored(CODEC, "key", value)) == shape(held)
+    assert shape(as_stored(JSONCodec(), "key", value)) == shape(held)
 
 
 def test_another_codec_may_forget() -> None:
@@ -323,12 +408,34 @@ def test_another_codec_may_forget() -> None:
     class Forgetful(JSONCodec):
         __slots__ = ()
 
-        def decode(self, payload: bytes, /) -> dict[str, Any] | None:
-            return None
+        def decode(self, payload: bytes, /) -> Any:
+            raise ValueError
 
     assert as_stored(Forgetful(), "key", Role.ADMIN) is Role.ADMIN
 
 
+@pytest.mark.parametrize(
+    "made", [pytest.param(str, id="str"), pytest.param(lambda text: bytearray(text, "ascii"), id="bytearray")]
+)
+def test_a_codec_that_returns_no_bytes_is_told_at_the_line(made: Callable[[str], Any]) -> None:
+    """In the frame it would make all values of the session unreadable: everybody would be logged out in silence."""
+
+    class Loose(JSONCodec):
+        __slots__ = ()
+
+        def encode(self, value: Any, /) -> bytes:
+            payload: bytes = made(json.dumps(value))
+            return payload
+
+    codec = FrameCodec(Loose())
+    told = rf"session\['key'\]: Codec.encode\(\) must return bytes, and returned a {type(made('')).__name__}$"
+
+    with pytest.raises(EncodeError, match=told):
+        codec.prove("key", "a secret")
+    with pytest.raises(EncodeError, match=told):
+        codec.encode("key", ["a secret"])
+
+
 def test_repr_is_what_one_would_write() -> None:
     """It shows up in the repr of options."""
-    assert repr(CODEC) == "JSONCodec()"
+    assert repr(JSONCodec()) == "JSONCodec()"

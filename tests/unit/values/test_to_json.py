@@ -22,9 +22,10 @@ from hypothesis import given
 from markupsafe import Markup
 from support.classes import CODEC, NAN, Item, Letters, Odd, Plain, Point, Role, Size, Tagged, stored
 from support.values import mixed, shape, strangers, values
+from support.whole import as_stored
 from werkzeug.datastructures import CombinedMultiDict, ImmutableDict, MultiDict
 
-from wsgi_session._values.codec import as_stored
+from wsgi_session import JSONCodec
 from wsgi_session._values.value import convert
 from wsgi_session.errors import EncodeError
 
@@ -166,7 +167,7 @@ def test_a_field_that_was_never_set_is_refused() -> None:
         total: int = dataclasses.field(init=False)
 
     with pytest.raises(EncodeError, match=r"^session\['key'\]"):
-        as_stored(CODEC, "key", [Half()])
+        as_stored(JSONCodec(), "key", [Half()])
 
 
 @pytest.mark.parametrize("holder", [Point, Plain], ids=["dataclass", "Struct"])
@@ -282,7 +283,7 @@ def test_a_real_attrs_class_is_stored_by_value() -> None:
 def test_what_cannot_be_stored_is_refused_where_it_is_set(value: Any, where: str, reason: str) -> None:
     """The error is a ``TypeError`` at the line that sets the value, and names key, path and reason."""
     with pytest.raises(EncodeError) as caught:
-        as_stored(CODEC, "key", value)
+        as_stored(JSONCodec(), "key", value)
 
     assert str(caught.value).startswith(f"session{where}"), str(caught.value)[:200]
     assert reason in str(caught.value)[: 200 + len(where)]
@@ -298,7 +299,7 @@ def test_an_object_that_answers_to_any_name_is_refused(answer: Any) -> None:
             return answer
 
     with pytest.raises(EncodeError, match="is of type Obliging, which cannot be stored"):
-        as_stored(CODEC, "key", Obliging())
+        as_stored(JSONCodec(), "key", Obliging())
 
 
 @pytest.mark.parametrize(
@@ -315,7 +316,7 @@ def test_an_object_that_answers_to_any_name_is_refused(answer: Any) -> None:
 def test_a_set_of_what_no_set_can_hold_as_plain_data_is_refused(value: Any) -> None:
     """What would be stored but could not be read again would cost the user the whole session."""
     with pytest.raises(EncodeError, match=r"^session\['key'\]"):
-        as_stored(CODEC, "key", value)
+        as_stored(JSONCodec(), "key", value)
 
 
 @pytest.mark.parametrize("sign", [1, -1], ids=["positive", "negative"])
@@ -346,7 +347,7 @@ def test_a_number_is_read_again_or_refused(digits: int, sign: int) -> None:
 def test_sec_69_a_session_key_is_text(key: Any, words: str, value: Any) -> None:
     """JSON would silently turn 1 into "1": keys are refused, not converted."""
     with pytest.raises(EncodeError) as setting:
-        as_stored(CODEC, key, value)
+        as_stored(JSONCodec(), key, value)
     with pytest.raises(EncodeError) as storing:
         CODEC.encode({key: value})
 
@@ -373,7 +374,7 @@ def test_a_key_that_is_an_enum_is_its_text_or_number() -> None:
 def test_a_key_of_another_class_is_refused(value: Any, where: str) -> None:
     """It may compare in its own way, or carry more than its text."""
     with pytest.raises(EncodeError, match=re.escape(f"session{where}")):
-        as_stored(CODEC, "key", value)
+        as_stored(JSONCodec(), "key", value)
 
 
 def test_a_session_key_of_another_class_is_refused() -> None:
@@ -391,7 +392,7 @@ def test_keys_that_are_stored_as_one_are_refused() -> None:
         __eq__ = object.__eq__
 
     with pytest.raises(EncodeError, match=r"session\['key'\] is a dict with two keys that are stored as the same"):
-        as_stored(CODEC, "key", {Own.RED: 1, "red": 2})
+        as_stored(JSONCodec(), "key", {Own.RED: 1, "red": 2})
 
 
 # --- refused, since it is more than what it would be stored as --------------------------------------------------------
@@ -437,7 +438,7 @@ def test_a_subclass_of_a_carried_type_is_refused_with_the_remedy(value: Any, rem
         with pytest.raises(EncodeError) as caught:
             CODEC.encode({name: held, **beside})
         with pytest.raises(EncodeError):
-            as_stored(CODEC, name, held)
+            as_stored(JSONCodec(), name, held)
 
         assert str(caught.value).startswith(f"session['{name}']{where} is of type {type(value).__name__}, which would ")
         assert str(caught.value).endswith(f"; store {remedy}")
@@ -466,7 +467,7 @@ def test_whatever_class_a_value_is_of_it_reads_back_exactly_or_is_refused(value:
     """Subclasses with methods, attributes or slots of their own, anywhere among plain values: never almost the same."""
     for held in (value, [value], {"key": value}, {1: (value,)}):
         try:
-            as_stored(CODEC, "key", held)
+            as_stored(JSONCodec(), "key", held)
         except EncodeError:
             continue
         assert shape(stored(held)) == shape(held)
@@ -477,7 +478,7 @@ def test_a_subclass_is_never_taken_for_its_type(value: Any) -> None:
     """However it looks: the line that sets it says so."""
     for held in (value, [value], {"a": {"b": value}}, (1, value), Point(value)):
         with pytest.raises(EncodeError, match="of type Stranger"):
-            as_stored(CODEC, "key", held)
+            as_stored(JSONCodec(), "key", held)
 
 
 def stand_in(base: type, **body: Any) -> Any:
@@ -529,4 +530,4 @@ def test_markup_stays_markup() -> None:
     data = {"html": Markup("<b>"), "text": "<b>"}
 
     assert shape(stored(data)) == shape(data)
-    assert json.loads(CODEC.encode(data)) == {"html": {"$markup": "<b>"}, "text": "<b>"}
+    assert json.loads(JSONCodec().encode(data)) == {"html": {"$markup": "<b>"}, "text": "<b>"}

@@ -2,7 +2,7 @@
 
 import re
 import socket
-from contextlib import suppress
+from contextlib import closing, suppress
 from importlib import import_module
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ from .._parts.per_process import PerProcess
 from .._parts.resting import COLD_AFTER_S, Resting, keep_alive_options
 from ..contract import KEY_LENGTH
 from .replies import reason_of
+from .room import check_room
 
 __all__ = ["MAX_PREFIX", "PREFIX", "Server", "import_driver", "options_of"]
 
@@ -42,8 +43,13 @@ class Server:
         self._breaker = Breaker(f"memcached at {self.name}", self._connection_errors)
         # pymemcache imports ssl itself; without pymemcache this package does not need it.
         self._nothing_came = (BlockingIOError, import_module("ssl").SSLWantReadError)
+        self._expected_bytes = self._checked_bytes = 0
         # A child closes its copies; the parent can go on using its connections.
         self._idle = PerProcess(_no_connections, leave=Resting.end_all)
+
+    def expect(self, max_bytes: int) -> None:
+        """Have the next new connection check that the server takes items with so much data, unless one has."""
+        self._expected_bytes = max(self._expected_bytes, max_bytes)
 
     def gets(self, key: str) -> tuple[bytes, bytes] | None:
         """Return the value and its cas number, or ``None``."""
@@ -61,10 +67,6 @@ class Server:
     def cas(self, key: str, value: bytes, cas: bytes, expiry: int) -> bool:
         """Replace the current value with *value* if it has this cas number."""
         return self._call("cas", key, value, cas, expiry) is True
-
-    def delete(self, key: str) -> bool:
-        """Remove the value, and return whether there was one."""
-        return self._call("delete", key) is True
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -134,7 +136,13 @@ class Server:
         """Return a new connection."""
         client = self._driver.Client(**self._options)
         client.sock = _connect(self._options)
-        return client
+        expected = self._expected_bytes
+        if expected <= self._checked_bytes:
+            return client
+        with closing(client):  # an answer that is late or odd must not be taken for the next one's
+            check_room(client, expected, self.name)
+        self._checked_bytes = expected
+        return self._connected()
 
 
 def _no_connections() -> Resting[Any]:

@@ -28,7 +28,7 @@ __all__ = ["MemcachedStore", "make_memcached_store"]
 _DEFAULT_PREFIX: Final = "wsgi_session:"
 _OPTIONS: Final = ("prefix", "timeout")
 
-_MAX_TOUCH_TRIES: Final = 100
+_MAX_TRIES: Final = 100
 
 # Memcached takes a longer relative time for Unix seconds, and stores those in 32 bits.
 _MAX_RELATIVE_S: Final = 30 * 24 * 3600
@@ -90,6 +90,11 @@ class MemcachedStore:
     def __repr__(self) -> str:
         return f"MemcachedStore({[server.name for server in self._servers]})"
 
+    def expect_max_bytes(self, max_bytes: int) -> None:
+        """Have each server's first connection check that it takes items with so much data (its option ``-I``)."""
+        for server in self._servers:
+            server.expect(max_bytes)
+
     def load(self, key: str) -> Record | None:
         """Return the live record under *key*, or ``None``."""
         found = self._server_of(key).gets(key)
@@ -108,30 +113,29 @@ class MemcachedStore:
         if expires_at <= now:
             return False
         is_ahead = seen_at > now + EXPIRY_GRACE_S
-        if not is_ahead and (record.seen_at < seen_at or record.expires_at < expires_at):
+        is_exact = is_ahead or record.successor is not None
+        if not is_exact and (record.seen_at < seen_at or record.expires_at < expires_at):
             record = record.renewed(seen_at=max(record.seen_at, seen_at), expires_at=max(record.expires_at, expires_at))
         return self._swap(self._server_of(key), key, record, cas)
 
     def touch(self, key: str, *, seen_at: float, expires_at: float) -> bool:
         """Move the limits of a live record forward. The record gets a new version."""
         server = self._server_of(key)
-        for _ in range(_MAX_TOUCH_TRIES):
-            record = self._live(server, key)
-            if record is None:
+        for _ in range(_MAX_TRIES):
+            record = self._found(server, key)
+            if record is None or not self._is_session(record):
                 return False
             moved = record.renewed(seen_at=max(record.seen_at, seen_at), expires_at=max(record.expires_at, expires_at))
             # Equal: another touch has already moved them further.
             if moved == record or self._swap(server, key, moved, _known(record.version)[0]):
                 return True
-        raise StoreUnavailable(f"others changed a session {_MAX_TOUCH_TRIES} times during one touch of it")
+        raise StoreUnavailable(f"others changed a session {_MAX_TRIES} times during one touch of it")
 
     def delete(self, key: str, *, version: object = None) -> bool:
         """Remove the record, only in that *version* if one is given; return whether a live one was removed."""
         server = self._server_of(key)
         if version is None:
-            # The server removes whatever it has at that moment: live, expired or unreadable.
-            is_live = self._live(server, key) is not None
-            return server.delete(key) and is_live
+            return self._delete_any(server, key)
         cas, _, expires_at = _known(version)
         return expires_at > self._clock() and server.cas(key, b"", cas, _AT_ONCE)
 
@@ -140,6 +144,20 @@ class MemcachedStore:
         for server in self._servers:
             server.close()
 
+    def _delete_any(self, server: Server, key: str) -> bool:
+        for _ in range(_MAX_TRIES):
+            found = server.gets(key)
+            if found is None:
+                return False
+            record = _record(key, *found)
+            is_session = record is not None and self._is_session(record)
+            if record is not None and not is_session and record.expires_at > self._clock():
+                return False  # a tombstone
+            # By its cas: a rotation may put a tombstone there meanwhile.
+            if server.cas(key, b"", found[1], _AT_ONCE):
+                return is_session
+        raise StoreUnavailable(f"others changed a session {_MAX_TRIES} times during one delete of it")
+
     def _swap(self, server: Server, key: str, record: Record, cas: bytes) -> bool:
         return server.cas(key, packed(key, record), cas, self._expiry_of(record))
 
@@ -147,10 +165,13 @@ class MemcachedStore:
         # Part of the format: another choice would not find the stored sessions.
         return self._servers[crc32(key.encode()) % len(self._servers)]
 
-    def _live(self, server: Server, key: str) -> Record | None:
+    def _found(self, server: Server, key: str) -> Record | None:
         found = server.gets(key)
-        record = None if found is None else _record(key, *found)
-        return record if record is not None and record.expires_at > self._clock() else None
+        return None if found is None else _record(key, *found)
+
+    def _is_session(self, record: Record) -> bool:
+        """Return whether *record* is live, and no tombstone."""
+        return record.successor is None and record.expires_at > self._clock()
 
     def _expiry_of(self, record: Record) -> int:
         """Return when the server may forget *record*, in Memcached's own terms."""
@@ -204,4 +225,8 @@ def _known(version: object) -> tuple[bytes, float, float]:
 
 
 def _record(key: str, value: bytes, cas: bytes) -> Record | None:
-    return unpacked(key, value, version=_Version(cas, limits_in(value)))
+    record = unpacked(key, value, version=_Version(cas, limits_in(value)))
+    if record is None or record.successor is None:
+        return record
+    # Nothing may change a tombstone, so its version matches no record.
+    return record.renewed(seen_at=record.seen_at, expires_at=record.expires_at, version=_NEVER_GIVEN)

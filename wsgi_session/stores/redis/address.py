@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from ..._common.dispatcher import logger
 from ...errors import ConfigError
-from ...events import logger
 from .._parts.option import is_port, options_in
 from .._parts.resting import KEEP_ALIVE_S, keep_alive_options
 from .driver import Driver, import_redis, new_cluster, new_pool, without_policy

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Final
 
+from ..._common.dispatcher import logger
 from ...errors import StoreUnavailable
-from ...events import logger
 from .._parts.per_process import PerProcess
 from ..contract import KEY_LENGTH
 from .node import Node
@@ -80,6 +81,17 @@ class Keyspace:
         answers = iter(self._ask_each(node, [command for group in commands for command in group]))
         yield from [(name, list(islice(answers, len(group)))) for name, group in zip(names, commands, strict=True)]
 
+    def read_each(
+        self, names: Sequence[bytes], make_command: Callable[[bytes], tuple[Any, ...]]
+    ) -> Iterator[tuple[bytes, Any]]:
+        """Yield each of *names*, in this order, with the answer to the command that reads it, as :meth:`ask` does."""
+        node: Node | None = self.call(lambda topology: topology.only_node())
+        if node is None:
+            yield from ((name, self.ask(*make_command(name))) for name in names)
+        else:
+            read = self.read(node, names, lambda name: [make_command(name)])
+            yield from ((name, answer) for name, (answer,) in read)
+
     def nodes(self) -> list[Node]:
         """Return the servers that together have every key."""
         nodes: list[Node] = self.call(lambda topology: topology.nodes())
@@ -100,6 +112,10 @@ class Keyspace:
             self._is_inspected = True
             _warn_of_eviction(topology, self.place)
         return answer
+
+    def never_evicts(self) -> bool:
+        """Return whether every server says that it never removes a key to make room."""
+        return all(_policy_of(node) == "noeviction" for node in self.nodes())
 
     def close(self) -> None:
         """Close this process's connections. The next call of another method opens new ones."""
@@ -135,15 +151,23 @@ def _is_no_text(error: Exception) -> bool:
 
 
 def _warn_of_eviction(topology: Topology, place: str) -> None:
-    try:
-        memory = topology.nodes()[0].ask("INFO", "memory")
-    except Exception:  # noqa: BLE001  the user may not ask, or the server is down, which the next call reports
-        return
-    policy = re.search(rb"maxmemory_policy:([a-z-]+)", memory)
-    if policy is not None and policy[1] != b"noeviction":
+    policy = None
+    with suppress(Exception):  # the server is down, which the next call reports
+        policy = _policy_of(topology.nodes()[0])
+    if policy not in (None, "noeviction"):
         logger.warning(
             "%s has maxmemory-policy %s: when its memory is full, it removes sessions that are in use. Give sessions "
             "a server of their own with maxmemory-policy noeviction.",
             place,
-            policy[1].decode(),
+            policy,
         )
+
+
+def _policy_of(node: Node) -> str | None:
+    """Return what *node* removes when its memory is full, or ``None`` if it does not say: the user may not ask."""
+    try:
+        memory = node.ask("INFO", "memory")
+    except Exception:  # noqa: BLE001  or the server is down, which the next call reports
+        return None
+    policy = re.search(rb"maxmemory_policy:([a-z-]+)", memory)
+    return None if policy is None else policy[1].decode()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Node"]
 
 # These may be sent a second time, whatever happened to the first.
-_READS: Final = frozenset(("GETRANGE", "SCAN", "INFO", "CLUSTER"))
+_READS: Final = frozenset(("GETRANGE", "SCAN", "ZRANGE", "INFO", "CLUSTER"))
 
 
 class Node:

@@ -36,8 +36,8 @@ REPLIES: Final = {
     "NOAUTH": Reason("it requires a password", "Give the user and the password in the URL or the client."),
     "NOPERM": Reason(
         "the user lacks a permission",
-        "Allow the user GETRANGE, SET, SETRANGE, PEXPIRE, UNLINK, EVAL, EVALSHA and SCAN on the store's keys, and on "
-        "a cluster CLUSTER SLOTS and CLUSTER MYID.",
+        "Allow the user GETRANGE, SET, SETRANGE, PEXPIRE, PTTL, UNLINK, EVAL, EVALSHA, SCAN, ZADD, ZCARD, ZRANDMEMBER, "
+        "ZRANGE, ZREM and ZSCORE on the store's keys, and on a cluster CLUSTER SLOTS and CLUSTER MYID.",
     ),
     "NOREPLICAS": Reason(
         "fewer replicas are reachable than min-replicas-to-write requires", "Bring them back, or lower that setting."

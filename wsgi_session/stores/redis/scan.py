@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, Final
 
+from ..._common.dispatcher import logger
 from ...errors import StoreUnavailable
-from ...events import logger
+from .._parts.packed import is_tombstone
 from ..contract import KEY_LENGTH
 from .keyspace import Keyspace, MakeCommands
 from .node import Node
@@ -15,8 +16,8 @@ __all__ = ["pages", "walk"]
 
 _PAGE: Final = 250
 
-# How many more times we read what was written during a scan, as long as some of it was gone before we read it. A round
-# takes two round trips; a rotation takes three, in a request that must itself wait for the one before.
+# How many more times we read what was written during a scan, as long as sessions had left some of it before we read
+# it. A round takes two round trips; a rotation takes three, in a request that must itself wait for the one before.
 _ROUNDS: Final = 100
 
 
@@ -26,7 +27,7 @@ def walk(keyspace: Keyspace, make_commands: MakeCommands) -> Iterator[tuple[byte
     A scan alone would miss a session that rotates to a name behind the cursor before the cursor reaches its old one. So
     we also read every name that the watch reports as written. A session escapes that only if it has left each name
     before we read it; then the watch reports its next name later. We read a reported name once: if it is live, we yield
-    it; if it is gone, it stays gone, since names are never used again.
+    it; if it is gone or a tombstone, it stays so, since names are never used again.
     """
     nodes = keyspace.nodes()
     with ExitStack() as stack:
@@ -44,16 +45,21 @@ def walk(keyspace: Keyspace, make_commands: MakeCommands) -> Iterator[tuple[byte
             yield from keyspace.read(node, [name for name in names if name not in reported], make_commands)
             yield from read_reported()
         for _ in range(_ROUNDS):
-            is_gone = False
+            is_left = False
             for name, answers in read_reported():
-                is_gone |= answers[0] == b""
+                is_left |= _is_left(answers[0])
                 yield name, answers
-            if not is_gone:
+            if not is_left:
                 break
     if not keyspace.call(lambda topology: topology.is_complete(nodes)):
         raise StoreUnavailable(
             f"{keyspace.place} got other primaries during the scan, which may have missed sessions. Try again."
         )
+
+
+def _is_left(value: bytes | None) -> bool:
+    """Return whether the session that was under a name with this *value* is gone, or goes on under another name."""
+    return value is not None and (not value or is_tombstone(value))
 
 
 def pages(keyspace: Keyspace, nodes: list[Node]) -> Iterator[tuple[Node, list[bytes]]]:

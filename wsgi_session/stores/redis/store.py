@@ -3,7 +3,8 @@
 A session is one key, whose value is one packed string. Its version is random: after a failover that undoes the last
 writes, a counter would reach the same number with another meaning.
 
-A read is one command and a change one script; each takes a single round trip to the key's primary.
+A read is one command and a change one script; each takes a single round trip to the key's primary. A login takes one
+more: see ``users.py``.
 """
 
 import math
@@ -35,7 +36,8 @@ from ..record import Record
 from .address import options_of, topology_of_client, topology_of_url
 from .keyspace import Keyspace
 from .scan import pages, walk
-from .scripts import DELETE, TOUCH, UPDATE, UPDATE_OR_LOAD, Script
+from .scripts import DELETE, MUST_ADD, TOUCH, UPDATE, UPDATE_OR_LOAD, Script
+from .users import UserSets
 
 __all__ = ["RedisStore", "make_redis_store"]
 
@@ -47,8 +49,9 @@ _DOUBLE: Final = struct.Struct(">d")
 class RedisStore:
     """Keeps sessions in Redis 7 or Valkey 8, or newer: one server, Sentinel or Cluster.
 
-    Every operation is one round trip to the primary. The server removes expired sessions. It may lose acknowledged
-    writes: the last ones before a failover or, with its usual settings, before a power cut.
+    Every operation is one round trip to the primary; storing a login takes another one. The server removes expired
+    sessions. It may lose acknowledged writes: the last ones before a failover or, with its usual settings, before a
+    power cut.
 
     Args:
         client_or_url: A client of redis-py or valkey-py, or a URL such as ``redis://user:password@host:6379/0``,
@@ -86,45 +89,71 @@ class RedisStore:
         else:
             place, make_topology = topology_of_client(client_or_url, timeout_s)
         self._keyspace = Keyspace(place, make_topology, prefix.encode())
+        self._users = UserSets(self._keyspace, self._clock, self.events)
 
     def __repr__(self) -> str:
         return f"RedisStore({self._keyspace.place!r}, prefix={self._keyspace.prefix.decode()!r})"
 
     def load(self, key: str) -> Record | None:
         """Return the live record under *key*, or ``None``."""
-        return self._live(key, self._keyspace.ask(*_value_of(self._keyspace.name_of(key))))
+        record = self._live(key, self._keyspace.ask(*_value_of(self._keyspace.name_of(key))))
+        if record is not None and record.user_id is not None:
+            self._users.renew(key, record)
+        return record
 
     def create(self, key: str, record: Record) -> bool:
         """Insert *record*, unless *key* exists."""
         value = packed(key, record, version=os.urandom(VERSION_BYTES))
-        left_s = record.expires_at - self._clock()
-        return bool(self._keyspace.ask("SET", self._keyspace.name_of(key), value, "NX", "PX", _ttl_ms(left_s)))
+        with self._users.including(key, _user_of(record), seen_at=record.seen_at, expires_at=record.expires_at):
+            left_s = record.expires_at - self._clock()
+            return bool(self._keyspace.ask("SET", self._keyspace.name_of(key), value, "NX", "PX", _ttl_ms(left_s)))
 
     def update(self, key: str, record: Record, *, version: object) -> bool:
         """Replace the record if it is live and still this *version*."""
-        return self._run(UPDATE, key, _asked_version(version), packed(key, record, version=os.urandom(VERSION_BYTES)))
+        return _is_done(self._updated(UPDATE, key, record, version))
 
     def update_or_load(self, key: str, record: Record, *, version: object) -> bool | Record:
         """Replace the record, or return the newer one; ``False`` if there is none. One round trip."""
-        value = packed(key, record, version=os.urandom(VERSION_BYTES))
-        found = self._answer(UPDATE_OR_LOAD, key, _asked_version(version), value)
+        found = self._updated(UPDATE_OR_LOAD, key, record, version)
         return found == 1 or self._live(key, found) or False
 
     def touch(self, key: str, *, seen_at: float, expires_at: float) -> bool:
         """Move the limits of a live record forward."""
-        return self._run(TOUCH, key, LIMITS.pack(seen_at, expires_at))
+        limits = LIMITS.pack(seen_at, expires_at)
+        done = self._answer(TOUCH, key, limits, b"")
+        if isinstance(done, bytes):
+            user_id = done.decode(errors="replace")  # it may be damaged
+            with self._users.including(key, user_id, seen_at=seen_at, expires_at=expires_at):
+                done = self._answer(TOUCH, key, limits, b"added")
+        return _is_done(done)
 
     def delete(self, key: str, *, version: object = None) -> bool:
         """Remove the record, only in that *version* if one is given; return whether a live one was removed."""
-        return self._run(DELETE, key, b"" if version is None else _asked_version(version))
+        return _is_done(self._answer(DELETE, key, b"" if version is None else _asked_version(version)))
 
     def scan(self) -> Iterator[tuple[str, Record]]:
         """Yield the key and record of every live session; one that rotates or changes meanwhile may appear again."""
         for name, (value,) in walk(self._keyspace, lambda name: [_value_of(name)]):
             key = self._keyspace.key_of(name)
             record = unpacked(key, value) if value else None
-            if record is not None and record.expires_at > self._clock():
+            if record is not None and record.successor is None and record.expires_at > self._clock():
                 yield key, record
+
+    def scan_user(self, user_id: str) -> Iterator[tuple[str, Record]]:
+        """Yield the key and record of every live session of *user_id*; one that rotates meanwhile may appear again."""
+        return self._users.sessions(user_id)
+
+    def user_epoch(self, user_id: str) -> bytes:
+        """Return the user's epoch; ``b""`` if there is none."""
+        return self._users.epoch(user_id)
+
+    def renew_user_epoch(self, user_id: str) -> None:
+        """Replace the user's epoch, or make the first one."""
+        self._users.renew_epoch(user_id)
+
+    def is_user_index_exact(self) -> bool:
+        """Return whether the servers say that they never remove a key to make room (``maxmemory-policy``)."""
+        return self._keyspace.never_evicts()
 
     def count(self) -> int:
         """Return the number of live records."""
@@ -145,12 +174,15 @@ class RedisStore:
         """Close this process's connections. The next call of another method opens new ones."""
         self._keyspace.close()
 
-    def _run(self, script: Script, key: str, *arguments: bytes) -> bool:
-        """Return whether *script* found a record to change."""
-        done = self._answer(script, key, *arguments)
-        if done == -1:
-            raise newer_format()
-        return bool(done)
+    def _updated(self, script: Script, key: str, record: Record, version: object) -> Any:
+        """Return what *script* says of its update; add the session to those of its user if that must be first."""
+        value = packed(key, record, version=os.urandom(VERSION_BYTES))
+        user_id = _user_of(record)
+        done = self._answer(script, key, _asked_version(version), value, (user_id or "").encode())
+        if done != MUST_ADD:
+            return done
+        with self._users.including(key, user_id, seen_at=record.seen_at, expires_at=record.expires_at):
+            return self._answer(script, key, _asked_version(version), value, b"")
 
     def _answer(self, script: Script, key: str, *arguments: bytes) -> Any:
         return self._keyspace.run(script, self._keyspace.name_of(key), _DOUBLE.pack(self._clock()), *arguments)
@@ -160,6 +192,18 @@ class RedisStore:
         if value == b"":
             return None
         return live_record(key, None if value is None else unpacked(key, value), now=self._clock(), events=self.events)
+
+
+def _user_of(record: Record) -> str | None:
+    """Return the user whose session *record* is; a tombstone is none."""
+    return record.user_id if record.successor is None else None
+
+
+def _is_done(answer: Any) -> bool:
+    """Return whether a script found a record to change."""
+    if answer == -1:
+        raise newer_format()
+    return bool(answer)
 
 
 def _ttl_ms(left_s: float) -> int:

@@ -33,6 +33,10 @@ class Single:
         """Return the servers that together have every key."""
         return [self._node]
 
+    def only_node(self) -> Node | None:
+        """Return the server that has every key."""
+        return self._node
+
     def is_complete(self, nodes: Sequence[Node]) -> bool:
         """Return whether *nodes* still are the servers that together have every key."""
         return len(nodes) == 1
@@ -78,6 +82,10 @@ class Cluster:
             self.close()  # its client knows an outdated cluster
             nodes = self._known_nodes()
         return nodes
+
+    def only_node(self) -> Node | None:
+        """Return the server that has every key; ``None``: each key may have gone to another one."""
+        return None
 
     def is_complete(self, nodes: Sequence[Node]) -> bool:
         """Return whether *nodes* still are the servers that together have every key."""

@@ -41,6 +41,10 @@ CAUSES: Final = (
         remedy="Its disk is full. Make room.",
     ),
     Cause(
+        codes=(1153,),
+        remedy="A session does not fit into one packet. Set max_allowed_packet to 4 MiB or more, or lower max_bytes.",
+    ),
+    Cause(
         codes=("53300", 1040, 1203, 1226),
         text=r"too many (clients|connections)|connection slots|no more connections allowed|max_user_connections",
         remedy="It has too many connections. Each of your processes opens up to eight: raise its limit, run fewer "

@@ -9,13 +9,14 @@ from ..._common.clock import clock_of
 from ..._common.options import checks_options
 from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher, StoreFailed
+from .._parts.epoch import epoch_in, key_of_user, new_epoch_record
 from .._parts.option import DEFAULT_TIMEOUT_S, checked_timeout
 from .._parts.reporting import StoreDispatcher
+from .._parts.row import COLUMNS, columns_of, record_in
 from .._parts.table import PAGE_ROWS, SWEEP_BATCH, SWEEP_EVERY
 from ..contract import EXPIRY_GRACE_S, live_record
 from ..record import Record
 from .engine import dialect_of, require_sqlalchemy, url_of
-from .row import record_of, values_of
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["SQLStore", "ddl", "make_sql_store"]
 
 DEFAULT_TABLE: Final = "wsgi_sessions"
+
+_PARAMETERS: Final = tuple(f"new_{name}" for name in COLUMNS)
+
+# Before every clock: not minus infinity, which MySQL cannot take.
+_LONG_AGO: Final = -1e300
 
 # A create sweeps only if it took less than this share of a time-out, since a sweep may take a whole one, too.
 _QUICK: Final = 0.1
@@ -90,7 +96,7 @@ class SQLStore:
     def create(self, key: str, record: Record) -> bool:
         """Insert *record*, unless *key* exists; now and then remove some expired rows."""
         started = time.monotonic()
-        is_created = self._database.insert(self._statements.insert, self._statements.exists, key, values_of(record))
+        is_created = self._insert(key, _values_of(record))
         self._creates += 1
         if self._creates % SWEEP_EVERY == 0:
             if time.monotonic() - started < self._patience_s:
@@ -122,9 +128,9 @@ class SQLStore:
             return self._changed(self._statements.delete, key=key, now=self._clock()) > 0
         return self._swapped(self._statements.delete_version, key=key, version=version, now=self._clock()) > 0
 
-    def sweep(self, limit: int) -> int:
-        """Remove at most *limit* rows that expired more than five minutes ago; return how many."""
-        until, removed = self._clock() - EXPIRY_GRACE_S, 0
+    def sweep(self, limit: int, *, grace_s: float = EXPIRY_GRACE_S) -> int:
+        """Remove at most *limit* rows that expired *grace_s* seconds ago; return how many."""
+        until, removed = self._clock() - grace_s, 0
         while removed < limit:
             batch = min(limit - removed, PAGE_ROWS)
             swept = self._sweep(until, batch)
@@ -150,12 +156,30 @@ class SQLStore:
             if record.user_id == user_id:
                 yield key, record
 
+    def user_epoch(self, user_id: str) -> bytes:
+        """Return the user's epoch; ``b""`` if there is none."""
+        rows = self._all(self._statements.load, key=key_of_user(user_id))
+        return epoch_in(record_in(rows[0]), self._clock()) if rows else b""
+
+    def renew_user_epoch(self, user_id: str) -> None:
+        """Replace the user's epoch, or make the first one."""
+        key = key_of_user(user_id)
+        values = _values_of(new_epoch_record(key, self._clock()))
+        # Each database spells an upsert in its own way. Until one of the two succeeds: another process may insert the
+        # row after our update, or sweep it before our insert.
+        while not self._changed(self._statements.replace, key=key, **values) and not self._insert(key, values):
+            pass
+
+    def is_user_index_exact(self) -> bool:
+        """Return ``True``."""
+        return True
+
     def count(self) -> int:
-        """Return the number of live records."""
+        """Return the number of live sessions."""
         return int(self._all(self._statements.count, now=self._clock())[0][0])
 
     def delete_all(self) -> int:
-        """Remove every record; return how many live ones were removed."""
+        """Remove every record; return how many live sessions were removed."""
         # In pages, since one statement for millions of rows would time out. Again, as long as there is a session that
         # began before the call: it may have rotated and got a later id, but it keeps its created_at.
         started_at, removed = self._clock(), 0
@@ -184,13 +208,18 @@ class SQLStore:
 
     def _update_values(self, key: str, record: Record, version: object) -> dict[str, Any]:
         now = self._clock()
-        return {"key": key, "version": version, "now": now, "ahead": now + EXPIRY_GRACE_S, **values_of(record)}
+        # A tombstone has exactly its own limits, as if the session's were ahead of any clock.
+        ahead = now + EXPIRY_GRACE_S if record.successor is None else _LONG_AGO
+        return {"key": key, "version": version, "now": now, "ahead": ahead, **_values_of(record)}
 
     def _all(self, statement: Any, **values: Any) -> list[Any]:
         return list(self._database.read(statement, values))
 
     def _changed(self, statement: Any, **values: Any) -> int:
         return int(self._database.write(statement, values))
+
+    def _insert(self, key: str, values: dict[str, Any]) -> bool:
+        return self._database.insert(self._statements.insert, self._statements.exists, key, values)
 
     def _swapped(self, statement: Any, **values: Any) -> int:
         return int(self._database.compare_and_swap(statement, values))
@@ -203,22 +232,28 @@ class SQLStore:
 
     def _only(self, key: str, rows: list[Any]) -> Record | None:
         """Return the record of the only one of *rows*, if it is there and live."""
-        return live_record(key, record_of(rows[0]), now=self._clock(), events=self.events) if rows else None
+        return live_record(key, record_in(rows[0]), now=self._clock(), events=self.events) if rows else None
 
     def _live(self, rows: list[Any]) -> Iterator[tuple[str, Record]]:
         now = self._clock()
         for row in rows:
-            record = record_of(row)
-            if record is not None and record.expires_at > now:
+            record = record_in(row)
+            if record is not None and record.successor is None and record.expires_at > now:
                 yield row.session_key, record
 
 
-def ddl(url_or_dialect: str, *, table: str = DEFAULT_TABLE) -> str:
+def _values_of(record: Record) -> dict[str, Any]:
+    """Return the parameters of a statement that writes *record*."""
+    return dict(zip(_PARAMETERS, columns_of(record), strict=True))
+
+
+def ddl(url_or_dialect: str, *, table: str = DEFAULT_TABLE, upgrade: bool = False) -> str:
     """Return the statements that create the tables, for an administrator to run: see ``create=False``.
 
     Args:
         url_or_dialect: A store URL, or a database's name in one: ``"postgresql"``, ``"mysql"``, ``"mariadb"``.
         table: The name of the table, as for :class:`SQLStore`.
+        upgrade: Whether to return the statements that upgrade the table of a former release, instead.
 
     Raises:
         ConfigError: SQLAlchemy is not installed or does not know the database, or *table* is not allowed.
@@ -229,7 +264,8 @@ def ddl(url_or_dialect: str, *, table: str = DEFAULT_TABLE) -> str:
     from .schema import Schema
 
     url = url_or_dialect if "://" in url_or_dialect else f"{url_or_dialect}://"
-    return Schema(table).ddl(dialect_of(url_of(url)))
+    schema, dialect = Schema(table), dialect_of(url_of(url))
+    return schema.upgrade(dialect) if upgrade else schema.ddl(dialect)
 
 
 def make_sql_store(url: str, clock: Callable[[], float] | None = None) -> SQLStore:

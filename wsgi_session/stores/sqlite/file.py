@@ -17,26 +17,51 @@ from .._parts.sqlite_file import BUSY_PAUSE_S, WatchedFile, existing_uri
 __all__ = ["DatabaseFile", "Synchronous", "is_busy"]
 
 Synchronous = Literal["NORMAL", "FULL"]
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 _POOL_SIZE: Final = 8
+# count() takes them off what the index of the ends counts, so that it need not read the rows.
+_TOMBSTONES: Final = (
+    "CREATE INDEX IF NOT EXISTS wsgi_sessions_tombstones ON wsgi_sessions (expires_at) WHERE successor IS NOT NULL"
+)
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS wsgi_session_schema (version INTEGER NOT NULL)",
-    "INSERT INTO wsgi_session_schema SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM wsgi_session_schema)",
+    "INSERT INTO wsgi_session_schema SELECT 2 WHERE NOT EXISTS (SELECT 1 FROM wsgi_session_schema)",
     """CREATE TABLE IF NOT EXISTS wsgi_sessions (
         key TEXT NOT NULL UNIQUE,
-        data BLOB NOT NULL,
+        frame BLOB NOT NULL,
         created_at REAL NOT NULL,
         seen_at REAL NOT NULL,
         expires_at REAL NOT NULL,
         authenticated_at REAL,
         user_id TEXT,
         label TEXT,
-        version INTEGER NOT NULL DEFAULT 1
+        version INTEGER NOT NULL DEFAULT 1,
+        idle_s REAL,
+        absolute_s REAL,
+        persistent INTEGER,
+        meta BLOB,
+        successor TEXT,
+        format INTEGER
     )""",
     "CREATE INDEX IF NOT EXISTS wsgi_sessions_expires_at ON wsgi_sessions (expires_at)",
     "CREATE INDEX IF NOT EXISTS wsgi_sessions_user_id ON wsgi_sessions (user_id) WHERE user_id IS NOT NULL",
+    _TOMBSTONES,
 )
+# From version 1 on. A former release would take a record of the second format for damaged, and log people out; since
+# the data's column has another name, its statements fail instead, and it answers 503.
+_UPGRADE: Final = (
+    "ALTER TABLE wsgi_sessions RENAME COLUMN data TO frame",
+    "ALTER TABLE wsgi_sessions ADD COLUMN idle_s REAL",
+    "ALTER TABLE wsgi_sessions ADD COLUMN absolute_s REAL",
+    "ALTER TABLE wsgi_sessions ADD COLUMN persistent INTEGER",
+    "ALTER TABLE wsgi_sessions ADD COLUMN meta BLOB",
+    "ALTER TABLE wsgi_sessions ADD COLUMN successor TEXT",
+    "ALTER TABLE wsgi_sessions ADD COLUMN format INTEGER",
+    _TOMBSTONES,
+    "UPDATE wsgi_session_schema SET version = 2",
+)
+_VERSION: Final = "SELECT max(version) FROM wsgi_session_schema"
 
 
 class DatabaseFile:
@@ -184,12 +209,26 @@ class DatabaseFile:
             for statement in _SCHEMA:
                 connection.execute(statement)
             connection.execute("COMMIT")
-        (version,) = connection.execute("SELECT max(version) FROM wsgi_session_schema").fetchone()
+        (version,) = connection.execute(_VERSION).fetchone()
+        if version == 1:
+            version = _upgraded(connection)
         if version != SCHEMA_VERSION:
             raise StoreUnavailable(
                 f"the SQLite file {str(self.path)!r} has schema version {version}; this release of wsgi_session knows "
                 f"version {SCHEMA_VERSION}. Upgrade wsgi_session, or give it another file."
             )
+
+
+def _upgraded(connection: sqlite3.Connection) -> int:
+    """Bring the tables from version 1 to this one, unless another process did meanwhile; return their version."""
+    connection.execute("BEGIN IMMEDIATE")
+    (version,) = connection.execute(_VERSION).fetchone()
+    if version == 1:
+        for statement in _UPGRADE:
+            connection.execute(statement)
+        (version,) = connection.execute(_VERSION).fetchone()
+    connection.execute("COMMIT")
+    return int(version)
 
 
 def _checked_path(path: str | os.PathLike[str]) -> Path:

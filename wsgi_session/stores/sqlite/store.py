@@ -11,8 +11,10 @@ from ..._common.options import checks_options
 from ..._values.limits import MAX_DATA_BYTES
 from ...errors import ConfigError, StoreUnavailable
 from ...events import Dispatcher, StoreFailed
+from .._parts.epoch import epoch_in, key_of_user, new_epoch_record
 from .._parts.option import DEFAULT_TIMEOUT_S, checked_timeout
 from .._parts.reporting import StoreDispatcher
+from .._parts.row import COLUMNS, MAX_META_BYTES, columns_of, record_in
 from .._parts.table import PAGE_ROWS, SWEEP_BATCH, SWEEP_EVERY
 from ..contract import EXPIRY_GRACE_S, live_record
 from ..record import Record
@@ -20,23 +22,42 @@ from .file import DatabaseFile, Synchronous, is_busy
 
 __all__ = ["SQLiteStore"]
 
-_KEY, _ROWID = 8, 9
+_KEY, _ROWID = len(COLUMNS) + 1, len(COLUMNS) + 2
 
 # Whether the current sweep belongs to a create, which may have waited already.
 _is_in_passing: Final[ContextVar[bool]] = ContextVar("wsgi_session.sweep_in_passing", default=False)
 
 # We notice a planted giant, but never read it.
+_BOUNDED: Final = {
+    "frame": f"CASE WHEN length(frame) <= {MAX_DATA_BYTES} THEN frame END",
+    "meta": f"substr(meta, 1, {MAX_META_BYTES + 1})",
+}
 _SELECT: Final = (
-    f"SELECT CASE WHEN length(data) <= {MAX_DATA_BYTES} THEN data END, created_at, seen_at, expires_at,"
-    " authenticated_at, user_id, label, version, key, rowid FROM wsgi_sessions "
+    f"SELECT {', '.join(_BOUNDED.get(name, name) for name in COLUMNS)}, version, key, rowid FROM wsgi_sessions "
+)
+_COUNT: Final = (
+    "SELECT (SELECT count(*) FROM wsgi_sessions WHERE expires_at > ?)"
+    " - (SELECT count(*) FROM wsgi_sessions WHERE expires_at > ? AND successor IS NOT NULL)"
 )
 _SELECT_ONE: Final = _SELECT + "WHERE key = ?"
 
+_INSERT: Final = (
+    "INSERT INTO wsgi_sessions (key, frame, created_at, seen_at, expires_at, authenticated_at, user_id, label,"
+    " idle_s, absolute_s, persistent, meta, successor, format) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (key) DO "
+)
+
+_RENEW_EPOCH: Final = _INSERT + (
+    "UPDATE SET frame = excluded.frame, seen_at = excluded.seen_at, expires_at = excluded.expires_at,"
+    " user_id = excluded.user_id, meta = excluded.meta, successor = excluded.successor, version = version + 1"
+)
+
 # Limits set by a clock that ran ahead are replaced.
 _UPDATE: Final = (
-    "UPDATE wsgi_sessions SET data = ?, created_at = ?, seen_at = max(seen_at * (seen_at <= ?), ?),"
+    "UPDATE wsgi_sessions SET frame = ?, created_at = ?, seen_at = max(seen_at * (seen_at <= ?), ?),"
     " expires_at = max(expires_at * (seen_at <= ?), ?), authenticated_at = ?, user_id = ?, label = ?,"
-    " version = version + 1 WHERE key = ? AND version = ? AND expires_at > ?"
+    " idle_s = ?, absolute_s = ?, persistent = ?, meta = ?, successor = ?, format = ?,"
+    " version = version + 1 WHERE key = ? AND version = ? AND expires_at > ? AND successor IS NULL"
 )
 
 
@@ -85,11 +106,7 @@ class SQLiteStore:
 
     def create(self, key: str, record: Record) -> bool:
         """Insert *record*, unless *key* exists; now and then remove some expired rows."""
-        is_created = self._changed(
-            "INSERT INTO wsgi_sessions (key, data, created_at, seen_at, expires_at, authenticated_at, user_id, label)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
-            (key, *_values(record)),
-        )
+        is_created = self._changed(_INSERT + "NOTHING", (key, *columns_of(record)))
         self._creates += 1
         if self._creates % SWEEP_EVERY == 0:
             self._sweep_in_passing()
@@ -110,7 +127,7 @@ class SQLiteStore:
         return (
             self._changed(
                 "UPDATE wsgi_sessions SET seen_at = max(seen_at, ?), expires_at = max(expires_at, ?)"
-                " WHERE key = ? AND expires_at > ?",
+                " WHERE key = ? AND expires_at > ? AND successor IS NULL",
                 (seen_at, expires_at, key, self._clock()),
             )
             > 0
@@ -120,18 +137,19 @@ class SQLiteStore:
         """Remove the record, only in that *version* if one is given; return whether a live one was removed."""
         return (
             self._changed(
-                "DELETE FROM wsgi_sessions WHERE key = ? AND expires_at > ? AND version = ifnull(?, version)",
+                "DELETE FROM wsgi_sessions"
+                " WHERE key = ? AND expires_at > ? AND version = ifnull(?, version) AND successor IS NULL",
                 (key, self._clock(), version),
             )
             > 0
         )
 
-    def sweep(self, limit: int) -> int:
-        """Remove at most *limit* rows that expired more than five minutes ago; return how many."""
+    def sweep(self, limit: int, *, grace_s: float = EXPIRY_GRACE_S) -> int:
+        """Remove at most *limit* rows that expired *grace_s* seconds ago; return how many."""
         return self._file.run(
             "DELETE FROM wsgi_sessions WHERE rowid IN"
             " (SELECT rowid FROM wsgi_sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)",
-            (self._clock() - EXPIRY_GRACE_S, limit),
+            (self._clock() - grace_s, limit),
             is_waiting=not _is_in_passing.get(),
         )[1]
 
@@ -143,25 +161,44 @@ class SQLiteStore:
         while page := self._all(_SELECT + "WHERE rowid > ? ORDER BY rowid LIMIT ?", (cursor, PAGE_ROWS)):
             now = self._clock()
             for row in page:
-                record = _record(row)
-                if record is not None and record.expires_at > now:
+                record = record_in(row)
+                if record is not None and record.successor is None and record.expires_at > now:
                     yield row[_KEY], record
             cursor = page[-1][_ROWID]
 
     def scan_user(self, user_id: str) -> Iterator[tuple[str, Record]]:
         """Yield the key and record of every live session of *user_id*."""
-        for row in self._all(_SELECT + "WHERE user_id = ? AND expires_at > ?", (user_id, self._clock())):
-            if (record := _record(row)) is not None:
+        for row in self._all(
+            _SELECT + "WHERE user_id = ? AND expires_at > ? AND successor IS NULL", (user_id, self._clock())
+        ):
+            if (record := record_in(row)) is not None:
                 yield row[_KEY], record
+
+    def user_epoch(self, user_id: str) -> bytes:
+        """Return the user's epoch; ``b""`` if there is none."""
+        rows = self._all(_SELECT_ONE, (key_of_user(user_id),))
+        return epoch_in(record_in(rows[0]), self._clock()) if rows else b""
+
+    def renew_user_epoch(self, user_id: str) -> None:
+        """Replace the user's epoch, or make the first one."""
+        key = key_of_user(user_id)
+        self._changed(_RENEW_EPOCH, (key, *columns_of(new_epoch_record(key, self._clock()))))
+
+    def is_user_index_exact(self) -> bool:
+        """Return ``True``."""
+        return True
 
     def count(self) -> int:
         """Return the number of live records."""
-        (row,) = self._all("SELECT count(*) FROM wsgi_sessions WHERE expires_at > ?", (self._clock(),))
+        now = self._clock()
+        (row,) = self._all(_COUNT, (now, now))
         return int(row[0])
 
     def delete_all(self) -> int:
         """Remove every record; return how many live ones were removed."""
-        removed = self._changed("DELETE FROM wsgi_sessions WHERE expires_at > ?", (self._clock(),))
+        removed = self._changed(
+            "DELETE FROM wsgi_sessions WHERE expires_at > ? AND successor IS NULL", (self._clock(),)
+        )
         self._changed("DELETE FROM wsgi_sessions", ())
         return removed
 
@@ -184,54 +221,17 @@ class SQLiteStore:
 
     def _update_values(self, key: str, record: Record, version: object) -> tuple[Any, ...]:
         now = self._clock()
-        ahead = now + EXPIRY_GRACE_S
-        data, created_at, seen_at, expires_at, *others = _values(record)
+        # A tombstone has exactly its own limits, as if the session's were ahead of any clock.
+        ahead = now + EXPIRY_GRACE_S if record.successor is None else -math.inf
+        data, created_at, seen_at, expires_at, *others = columns_of(record)
         return (data, created_at, ahead, seen_at, ahead, expires_at, *others, key, version, now)
 
     def _live(self, key: str, rows: list[Any]) -> Record | None:
         """Return the record of the only one of *rows*, if it is there and live."""
-        return live_record(key, _record(rows[0]), now=self._clock(), events=self.events) if rows else None
+        return live_record(key, record_in(rows[0]), now=self._clock(), events=self.events) if rows else None
 
     def _all(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
         return self._file.run(statement, values)[0]
 
     def _changed(self, statement: str, values: tuple[Any, ...]) -> int:
         return self._file.run(statement, values)[1]
-
-
-def _values(record: Record) -> tuple[Any, ...]:
-    return (
-        record.data,
-        record.created_at,
-        record.seen_at,
-        record.expires_at,
-        record.authenticated_at,
-        record.user_id,
-        record.label,
-    )
-
-
-def _record(row: Any) -> Record | None:
-    """Return the record in a row, or ``None`` if something other than this module wrote it."""
-    data, created_at, seen_at, expires_at, authenticated_at, user_id, label, version = row[:_KEY]
-    is_ours = (
-        type(data) is bytes
-        and type(version) is int
-        and type(created_at) is type(seen_at) is type(expires_at) is float
-        and math.isfinite(created_at + seen_at + expires_at)
-        and (authenticated_at is None or (type(authenticated_at) is float and math.isfinite(authenticated_at)))
-        and (user_id is None or type(user_id) is str)
-        and (label is None or type(label) is str)
-    )
-    if not is_ours:
-        return None
-    return Record(
-        data=data,
-        created_at=created_at,
-        seen_at=seen_at,
-        expires_at=expires_at,
-        authenticated_at=authenticated_at,
-        user_id=user_id,
-        label=label,
-        version=version,
-    )
