@@ -23,7 +23,7 @@ FLOORS = {
     "_http": "cookie headers token / secret",
     "_values": "former / frame_codec / codec value / parts / to_json / from_json frame plain_json / limits meta moment",
     "importers": "beaker django flask / importer signature tagged_json / envelope event option payload / key_value",
-    "stores": "url / memcached memory redis sql sqlite / _parts / contract / record",
+    "stores": "url / memcached memory redis sql sqlite / _parts / contract / record report",
     "stores/_parts": "breaker / epoch fork option packed per_process permissions reasons reporting resting row "
     "sqlite_file table",
     "stores/memcached": "store / server / replies room",
