@@ -17,6 +17,8 @@ from .url import store_from_url
 
 __all__ = [
     "EXPIRY_GRACE_S",
+    "Finding",
+    "FindingLevel",
     "MemcachedStore",
     "MemoryStore",
     "RedisStore",
@@ -24,7 +26,9 @@ __all__ = [
     "SQLiteStore",
     "Store",
     "StoreDispatcher",
+    "StoreReport",
     "SupportsMaxBytes",
+    "SupportsReport",
     "SupportsScan",
     "SupportsSweep",
     "SupportsUpdateOrLoad",
@@ -37,6 +41,7 @@ __all__ = [
 if TYPE_CHECKING:
     from .memcached import MemcachedStore
     from .redis import RedisStore
+    from .report import Finding, FindingLevel, StoreReport, SupportsReport
     from .sql import SQLStore, ddl
     from .sqlite import SQLiteStore
 else:
@@ -47,6 +52,8 @@ else:
                 from . import memcached as home
             case "RedisStore":
                 from . import redis as home
+            case "Finding" | "FindingLevel" | "StoreReport" | "SupportsReport":
+                from . import report as home
             case "SQLStore" | "ddl":
                 from . import sql as home
             case "SQLiteStore":
