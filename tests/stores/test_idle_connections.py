@@ -58,8 +58,8 @@ class Place:
     def rest(self, store: Store, connections: int) -> None:
         """Let *connections* to each server be open and idle, by as many requests at the same time."""
         for key in self.keys:
-            # A busy machine may take longer than the store waits to open so many: then once more, past the breaker. That
-            # lets one request through and refuses those that are to arrive with it, so one goes alone.
+            # A busy machine may take longer than the store waits to open so many: then once more, past the breaker,
+            # which lets one request through and refuses all that come with it, so one goes alone.
             for is_last in (False, False, False, True):
                 try:
                     self._meet(store, key, connections)
