@@ -18,7 +18,7 @@ ROOT = Path(wsgi_session.__file__).parent
 # A folder's __init__ is its face: it may import every room of the folder, and no room of the folder imports it.
 FLOORS = {
     "": "__main__ / cli / contrib demo testing / __init__ csrf / _wsgi / _manager / _session importers / stores "
-    "/ _http _values / events / _common / errors",
+    "/ _http _pages _values / events / _common / errors",
     "_common": "csrf_rejected / dispatcher / clock options throttle",
     "_http": "cookie headers token / secret",
     "_values": "former / frame_codec / codec value / parts / to_json / from_json frame plain_json / limits meta moment",
@@ -46,12 +46,13 @@ FLOORS = {
     "contrib/django/management/commands": "sessions",
     "contrib/flask": "extension / commands / interface / session settings",
     "contrib/pyramid": "include / settings / factory / commits csrf session",
+    "_pages": "answer wording",
     "demo": "server / site / devices / answers / words / journal",
     "cli": "commands / keygen",
 }
 
 # For the outside world: they may use any library that has no door.
-WINGS = {"cli", "contrib", "demo", "testing"}
+WINGS = {"cli", "contrib", "dashboard", "demo", "testing"}
 
 # Each library enters the package through one room, or the rooms of one folder, for each thing that is asked of it, so
 # that there is one place to check that.

@@ -5,8 +5,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from .. import Session, SessionSummary, get_session
+from .._pages.answer import Answer, Form, see_other
 from ..errors import NotSupported
-from .answers import Answer, Form, page, plain, see_other
+from .answers import page, plain
 from .journal import Journal
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypedDict
-from urllib.parse import parse_qsl
 
 from .. import Cookie, Lifetime, Session, SessionMiddleware, get_session
+from .._pages.answer import Answer, Form, read_form, read_query, see_other
 from ..csrf import CSRFMiddleware, csrf_token
 from ..stores import Store
 from . import words
-from .answers import STATIC, Answer, Form, error, page, read_form, see_other, send
+from .answers import STATIC, error, page, send
 from .devices import REMEMBER, Devices
 from .journal import Journal
 
@@ -118,7 +118,7 @@ class Site:
         if method not in allowed:
             return error("405 Method Not Allowed", "This address is not for that.", ("Allow", ", ".join(allowed)))
         if path in self._pages:
-            return self._pages[path](environ, dict(parse_qsl(environ.get("QUERY_STRING", ""))))
+            return self._pages[path](environ, read_query(environ))
         session = get_session(environ)
         answer = self._forms[path](session, read_form(environ))
         if session.user_id is not None and session.label is None:

@@ -4,17 +4,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+from .._pages.wording import duration, short
 from .journal import Entry
 
 __all__ = [
     "clock_time",
-    "duration",
     "explain_cookie",
     "explain_event",
     "explain_refusal",
     "hide_secret",
     "name_browser",
-    "short",
 ]
 
 _EVENTS: Final = {
@@ -115,25 +114,9 @@ def name_browser(user_agent: str) -> str:
     return browser if system is None else f"{browser} on {system}"
 
 
-def short(session_id: str) -> str:
-    """Return the beginning of a public handle."""
-    return f"{session_id[:10]}…"
-
-
 def clock_time(at: float) -> str:
     """Return Unix seconds as the local time of day."""
     return datetime.fromtimestamp(at, tz=UTC).astimezone().strftime("%H:%M:%S")
-
-
-def duration(seconds: float) -> str:
-    """Return *seconds* in the two largest units."""
-    rest = max(round(seconds), 0)
-    parts: list[str] = []
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
-        count, rest = divmod(rest, size)
-        if count or (unit == "s" and not parts):
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2])
 
 
 def _explain_max_age(attribute: str) -> str:

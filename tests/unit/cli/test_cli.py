@@ -428,4 +428,4 @@ def test_the_site_is_part_of_the_package() -> None:
 
     names = {file.name for file in demo.rglob("*.*")}
 
-    assert {"page.html", "error.html", "layout.html", "demo.css", "demo.js", "cookie.svg"} <= names
+    assert {"page.html", "error.html", "layout.html", "demo.css", "demo.js"} <= names

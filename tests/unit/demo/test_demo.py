@@ -18,6 +18,7 @@ from support.demo_process import running_demo
 from support.demo_visitor import Visitor, events, session_id, tokens
 
 from wsgi_session import Cookie, SessionLoaded
+from wsgi_session._pages.wording import duration, short
 from wsgi_session.demo import words
 from wsgi_session.demo.journal import MAX_FILE_BYTES, Journal
 from wsgi_session.demo.site import MAX_CART, MAX_EVENTS, MAX_LAPS, PRODUCTS
@@ -92,6 +93,7 @@ def test_nothing_is_done_without_a_session(stranger: Visitor, path: str) -> None
         pytest.param("GET", "/favicon.ico", 404, id="a missing favicon"),
         pytest.param("DELETE", "/", 403, id="a method that changes something"),
         pytest.param("GET", "/count", 405, id="a form's address"),
+        pytest.param("GET", "/static/base.css", 200, id="shared style"),
         pytest.param("GET", "/static/demo.css", 200, id="style"),
         pytest.param("GET", "/static/demo.js", 200, id="script"),
         pytest.param("GET", "/static/cookie.svg", 200, id="icon"),
@@ -206,7 +208,7 @@ def test_login_changes_the_id_and_keeps_the_data(visitor: Visitor) -> None:
     assert "Logged in." in after
     assert '<b id="user">Ada</b>' in after
     assert '<output id="visit-count">1</output>' in after
-    assert f"The id changed from {words.short(session_id(before))} to {words.short(session_id(after))}" in after
+    assert f"The id changed from {short(session_id(before))} to {short(session_id(after))}" in after
     stale = visitor.client.get("/", cookie=f"__Host-session={old_cookie}")
     assert b"no session" in stale.body
 
@@ -458,7 +460,7 @@ def test_the_journal_is_private(tmp_path: Path) -> None:
     ],
 )
 def test_durations_are_said_in_two_units(seconds: float, text: str) -> None:
-    assert words.duration(seconds) == text
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What the demo and the dashboard have in common: responses, times in words, and the style of their pages."""
