@@ -53,6 +53,14 @@ class SessionRegistry:
         """Return the number of live sessions."""
         return self._scan("count()").count()
 
+    def get(self, id: str) -> SessionSummary | None:  # noqa: A002  the name that Session.id has
+        """Return a summary of one live session; ``None`` if no live session has this id. It counts as no use of it.
+
+        .. versionadded:: 1.0
+        """
+        record = self._store.load(id) if is_session_id(id) else None
+        return None if record is None or record.successor is not None else self._summaries.of(id, record)
+
     def revoke(self, id: str) -> bool:  # noqa: A002  the name that Session.id has
         """End one session; return whether there was one to end.
 

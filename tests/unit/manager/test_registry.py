@@ -103,6 +103,20 @@ def test_iteration_shows_every_live_session(
     )
 
 
+def test_one_session_is_shown_by_its_id(middleware: SessionMiddleware, handle: SessionRegistry) -> None:
+    """It is shown as in the list, under its present id alone."""
+    ada = browser(middleware, "/ada")
+    former = ada.get("/id").body.decode()
+    ada.get("/rotate")
+
+    shown = handle.get(ada.get("/id").body.decode())
+
+    assert [shown] == list(handle)
+    assert handle.get(former) is None
+    assert handle.get("0" * 64) is None
+    assert handle.get("*") is None
+
+
 def test_an_empty_store_has_nothing_to_show(handle: SessionRegistry) -> None:
     """Where no session is, there is nothing to list, count, revoke or sweep."""
     assert list(handle) == []
