@@ -76,4 +76,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if report := os.environ.get("WSGI_SESSION_SUITE_REPORT"):
-        Path(report).write_text(json.dumps(sorted(INTERFACE.tests)), encoding="utf-8")
+        # Each process of a suite that runs in several writes its own.
+        file = Path(report).with_suffix(f".{os.environ.get('PYTEST_XDIST_WORKER', 'main')}.json")
+        file.write_text(json.dumps(sorted(INTERFACE.tests)), encoding="utf-8")

@@ -72,6 +72,8 @@ class Result:
             "PYTHONWARNINGS": "",
         }
         options = ["-q", "-p", plugin, f"--junit-xml={results}", "-o", "addopts="]
+        if "processes" in suite:
+            options += ["-n", str(suite["processes"])]
         # A suite that has a runner of its own writes the results as pytest does.
         command = suite.get("command", ["-m", "pytest", *options, *suite.get("paths", ["tests"])])
         environ |= suite.get("environment", {})
@@ -85,7 +87,7 @@ class Result:
         for first, more in suite.get("excluded_since", {}).items():
             if Version(suite["version"]) >= Version(first):
                 excluded |= more
-        return cls(outcomes, excluded, len(json.loads(touched.read_text(encoding="utf-8"))))
+        return cls(outcomes, excluded, len(touched_in(folder)))
 
     @property
     def row(self) -> str:
@@ -102,6 +104,11 @@ class Result:
             for test in sorted(tests):
                 click.echo(f"  {test} {what}", err=True)
         return self.ran > 0 and not any(surprises.values())
+
+
+def touched_in(folder: Path) -> set[str]:
+    """Return the tests that went through a session, as each process of the suite noted them in *folder*."""
+    return {test for file in folder.glob("touched*.json") for test in json.loads(file.read_text(encoding="utf-8"))}
 
 
 def names(test: str) -> set[str]:
