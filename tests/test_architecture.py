@@ -17,8 +17,8 @@ ROOT = Path(wsgi_session.__file__).parent
 # One folder, one floor: imports point strictly down each of these lines, and rooms on one floor do not know each other.
 # A folder's __init__ is its face: it may import every room of the folder, and no room of the folder imports it.
 FLOORS = {
-    "": "__main__ / cli / contrib demo testing / __init__ csrf / _wsgi / _manager / _session importers / stores "
-    "/ _http _pages _values / events / _common / errors",
+    "": "__main__ / cli / contrib dashboard demo testing / __init__ csrf / _wsgi / _manager / _session importers "
+    "/ stores / _http _pages _values / events / _common / errors",
     "_common": "csrf_rejected / dispatcher / clock options throttle",
     "_http": "cookie headers token / secret",
     "_values": "former / frame_codec / codec value / parts / to_json / from_json frame plain_json / limits meta moment",
@@ -47,6 +47,7 @@ FLOORS = {
     "contrib/flask": "extension / commands / interface / session settings",
     "contrib/pyramid": "include / settings / factory / commits csrf session",
     "_pages": "answer wording",
+    "dashboard": "application / pages / ending / chart health row stats view",
     "demo": "server / site / devices / answers / words / journal",
     "cli": "commands / keygen",
 }

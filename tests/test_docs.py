@@ -34,6 +34,7 @@ PUBLIC_MODULES = (
     "wsgi_session.contrib.falcon",
     "wsgi_session.contrib.flask",
     "wsgi_session.contrib.pyramid",
+    "wsgi_session.dashboard",
     "wsgi_session.testing",
 )
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
