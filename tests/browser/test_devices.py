@@ -1,6 +1,5 @@
 """The demo's page "Your devices" in two browsers of one user."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -11,7 +10,7 @@ import pytest
 from support.chromium import Open, Page, opening
 from support.client import SECRET
 from support.demo_process import Demo
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from support.threaded import threaded_server
 
 from wsgi_session import Cookie
 from wsgi_session.demo.journal import Journal
@@ -47,11 +46,6 @@ def log_in(open_page: Open, request: pytest.FixtureRequest) -> Callable[..., Pag
     return log_in
 
 
-class Silent(WSGIRequestHandler):
-    def log(self, *_: Any) -> None:
-        """Say nothing of requests."""
-
-
 @pytest.fixture
 def clock() -> FakeClock:
     """The time of the server that is :func:`serving`; a browser's own is not ours to move."""
@@ -59,18 +53,13 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def serving(tmp_path: Path, clock: FakeClock) -> Iterator[BaseWSGIServer]:
-    """Serve the demo's site from this process, where the time can be moved."""
+def serving(tmp_path: Path, clock: FakeClock) -> Iterator[int]:
+    """Serve the demo's site from this process, where the time can be moved, and return its port."""
     store = SQLiteStore(tmp_path / "sessions.sqlite3", clock=clock)
     journal = Journal(tmp_path / "events.jsonl")
     site = make_site(store, secret=SECRET, cookie=Cookie(), journal=journal, clock=clock)
-    server = make_server("127.0.0.1", 0, site, threaded=True, request_handler=Silent)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with threaded_server(site) as port:
+        yield port
     store.close()
 
 
@@ -171,9 +160,9 @@ def test_a_remembered_user_is_so_after_the_browser_was_closed(
     assert page.locator("#left").get_attribute("data-seconds") in {str(seconds) for seconds in range(60, 121)}
 
 
-def test_the_countdown_goes_down_and_does_not_prolong(chromium: Any, serving: BaseWSGIServer, clock: FakeClock) -> None:
+def test_the_countdown_goes_down_and_does_not_prolong(chromium: Any, serving: int, clock: FakeClock) -> None:
     """It moves without a click, and asks the server now and then, which would move the limit if that were a use."""
-    with opening(chromium, serving.port) as open_page:
+    with opening(chromium, serving) as open_page:
         page = open_page("/begin")
         log_in_as_ada(page)
         page.locator("#left", has_text="59 min").wait_for()
@@ -209,14 +198,14 @@ def test_the_page_is_for_the_keyboard_and_for_phones(log_in: Callable[..., Page]
 
 
 def test_a_copied_cookie_raises_the_alarm_and_both_are_out(
-    chromium: Any, serving: BaseWSGIServer, clock: FakeClock, tmp_path: Path
+    chromium: Any, serving: int, clock: FakeClock, tmp_path: Path
 ) -> None:
     """Once the victim's cookie is renewed, the copy is refused; ten minutes later it ends the session, with an alarm.
 
     The minutes pass on the server's clock alone.
     """
 
-    with opening(chromium, serving.port) as open_page:
+    with opening(chromium, serving) as open_page:
         victim = open_page("/begin")
         log_in_as_ada(victim)
         copied = victim.context.cookies()
