@@ -12,6 +12,9 @@ pytestmark = pytest.mark.browser
 
 COOKIE = "__Host-sessionid"
 
+ADA = "2"
+"""Her number: Grace was there before her."""
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
@@ -178,3 +181,21 @@ def test_the_own_session_is_marked(admin: Page, open_office: Open) -> None:
     assert other.get_by_role("button", name="Log in").is_visible()
     press(admin, "this one")
     assert "/admin/login/" in admin.url
+
+
+def test_a_superuser_ends_sessions_in_the_dashboard(admin: Page, open_office: Open) -> None:
+    """It knows her by the session of Django's admin; to a user who is no superuser, it says nothing."""
+    ada = at_the_account(open_office, "ada")
+    assert ada.goto("/ops/sessions/").status == 403
+    assert ada.locator("body").inner_text() == "Forbidden.\n"
+    admin.goto("/ops/sessions/")
+    admin.get_by_label("User", exact=True).fill(ADA)
+    press(admin, "Show sessions")
+
+    with admin.expect_navigation():
+        admin.get_by_role("link", name="End all of them").click()
+    press(admin, "End all of this user")
+
+    assert "ended." in admin.get_by_role("status").inner_text()
+    ada.goto("/account/")
+    assert heading(ada) == "Log in"
