@@ -49,7 +49,7 @@ FLOORS = {
     "_pages": "answer wording",
     "dashboard": "application / pages / ending / chart health row stats view",
     "demo": "server / site / devices / answers / words / journal",
-    "cli": "commands / keygen",
+    "cli": "commands / demo sessions store / opening / output units / keygen",
 }
 
 # For the outside world: they may use any library that has no door.

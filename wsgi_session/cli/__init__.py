@@ -11,7 +11,7 @@ _EXTRA_OF: Final = {
     "click": "cli",
     "gunicorn": "demo",
     "jinja2": "demo",
-    "rich": "demo",
+    "rich": "cli",
 }
 
 

@@ -12,6 +12,9 @@ COMMANDS: Final = {
     "ddl": "Print the SQL that creates or upgrades the tables of an SQLStore.",
     "demo": "Serve a small site that shows how a session works.",
     "keygen": "Print a new secret.",
+    "list": "List the live sessions of a store.",
+    "revoke": "End sessions: single ones, those of a user, or all.",
+    "show": "Show one session.",
     "sweep": "Remove expired sessions from a store.",
 }
 

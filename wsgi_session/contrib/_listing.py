@@ -1,17 +1,17 @@
-"""What the commands of frameworks print of the registry of sessions."""
+"""What commands, ours and those of frameworks, print of the registry of sessions."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from .._manager.registry import SessionRegistry
 
-__all__ = ["counted", "session_lines"]
+__all__ = ["counted", "moment", "session_lines"]
 
 
 def session_lines(registry: SessionRegistry) -> Iterator[str]:
     """Yield a line for each session: id, creation, last use and end (UTC), and size in bytes."""
     for summary in registry:
-        times = " ".join(map(_moment, (summary.created_at, summary.seen_at, summary.expires_at)))
+        times = " ".join(map(moment, (summary.created_at, summary.seen_at, summary.expires_at)))
         yield f"{summary.id} {times} {summary.size_bytes}"
 
 
@@ -20,5 +20,6 @@ def counted(count: int, which: str = "") -> str:
     return f"{count} {which}session{'' if count == 1 else 's'}"
 
 
-def _moment(seconds: float) -> str:
+def moment(seconds: float) -> str:
+    """Return *seconds* since 1970 as a time in UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

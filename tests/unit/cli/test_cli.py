@@ -12,20 +12,15 @@ import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from support.command import run
 
 import wsgi_session
 from wsgi_session import Record
 from wsgi_session._http.token import TokenSigner
-from wsgi_session.cli.commands import cli
 from wsgi_session.cli.keygen import COMMANDS, KEYGEN_HELP, run_without_extras
 from wsgi_session.stores import SQLiteStore
 
 WEAK_SECRET = "too-short-to-be-a-secret"
-
-
-def run(*arguments: str, env: dict[str, str] | None = None) -> Result:
-    return CliRunner(env=env).invoke(cli, arguments, prog_name="wsgi-session")
 
 
 def run_process(*command: str) -> "subprocess.CompletedProcess[str]":
@@ -171,7 +166,7 @@ def test_the_package_is_a_command() -> None:
         pytest.param("click", "ddl", "cli", id="click"),
         pytest.param("gunicorn", "demo", "demo", id="gunicorn"),
         pytest.param("jinja2", "demo", "demo", id="jinja2"),
-        pytest.param("rich", "demo", "demo", id="rich"),
+        pytest.param("rich", "demo", "cli", id="rich"),
     ],
 )
 def test_a_missing_extra_is_named_with_its_remedy(missing: str, command: str, extra: str) -> None:

@@ -1,0 +1,80 @@
+"""The command line in this process, and stores with known sessions for it."""
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+from click.testing import CliRunner, Result
+
+from wsgi_session import Record
+from wsgi_session._values.codec import JSONCodec
+from wsgi_session._values.frame_codec import FrameCodec
+from wsgi_session.cli.commands import cli
+from wsgi_session.stores import Store
+
+__all__ = ["fill", "key_of", "run", "run_on_terminal"]
+
+_CODEC = FrameCodec(JSONCodec())
+_DAY_S = 86_400.0
+
+
+def run(*arguments: str, env: dict[str, str] | None = None, typed: str | None = None) -> Result:
+    """Run ``wsgi-session`` as in a pipe."""
+    return CliRunner(env=env).invoke(cli, arguments, prog_name="wsgi-session", input=typed)
+
+
+def key_of(number: int) -> str:
+    """Return the id of the session with this *number*."""
+    return f"{number:064x}"
+
+
+def fill(store: Store, *, sessions: int = 4) -> None:
+    """Store sessions 1, 2, …: each began and was last used as many days ago as its number says.
+
+    Those with an even number are of the user ``ada``, with the label ``phone``; each holds its number times 100 bytes.
+    """
+    now = time.time()
+    for number in range(1, sessions + 1):
+        at = now - number * _DAY_S
+        value = _CODEC.encode("text", "x" * 100 * number)
+        record = Record(
+            data=_CODEC.join({"text": value, "n": _CODEC.encode("n", number)}),
+            created_at=at,
+            seen_at=at,
+            expires_at=now + _DAY_S,
+        )
+        if number % 2 == 0:
+            record = replace(record, user_id="ada", label="phone", authenticated_at=at)
+        store.create(key_of(number), record)
+    store.close()
+
+
+def run_on_terminal(
+    *arguments: str, columns: int = 80, typed: str = "", env: dict[str, str] | None = None, seconds: float = 60
+) -> tuple[int, str]:
+    """Run ``wsgi-session`` on a terminal of its own; return its status, and all that the terminal shows."""
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm-256color", **(env or {})}
+    with subprocess.Popen(
+        [sys.executable, "-m", "wsgi_session", *arguments],
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        env=environment,
+        start_new_session=True,
+    ) as process:
+        os.close(follower)
+        os.write(leader, typed.encode())
+        shown = b""
+        try:
+            while select.select([leader], [], [], seconds)[0]:
+                shown += os.read(leader, 4096)
+        except OSError:  # the end of a terminal whose program has ended
+            pass
+        os.close(leader)
+    return process.returncode, re.sub("\r+\n", "\n", shown.decode())
