@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from .. import SessionRegistry
 from .._pages.answer import Answer, Form, read_form, read_query, see_other
-from .row import Row
+from .row import rows_of
 from .view import Request, error, page
 
 __all__ = ["carry_out", "confirm", "done_in"]
@@ -14,18 +14,24 @@ _MALFORMED: Final = "This form is not one of the dashboard's."
 
 
 def confirm(request: Request, registry: SessionRegistry) -> Answer:
-    """Return the page that asks whether to end what the query names."""
+    """Return the page that asks whether to end what the query names.
+
+    Raises:
+        NotSupported: The store cannot end that.
+        EncodeError: No session can have this user.
+    """
     match dict(read_query(request.environ)):
         case {"session": session_id}:
             summary = registry.get(session_id)
             if summary is None:
                 return error(request, "404 Not Found", "There is no live session with this id. It may have ended.")
-            rows, user = [Row.of(summary, request.session.id)], None
-            return page(request, "confirm.html", what="session", which=summary.id, rows=rows, user=user)
+            rows = rows_of(request, [summary])
+            return page(request, "confirm.html", what="session", which=summary.id, rows=rows, user=None)
         case {"user": user}:
-            rows = [Row.of(summary, request.session.id) for summary in registry.sessions_of(user)]
+            rows = rows_of(request, registry.sessions_of(user))
             return page(request, "confirm.html", what="user", which=user, rows=rows, user=user)
         case {"all": _}:
+            iter(registry)  # raises NotSupported before anybody presses the button
             return page(request, "confirm.html", what="all", which="", rows=[], user=None)
         case _:
             return error(request, "400 Bad Request", _MALFORMED)

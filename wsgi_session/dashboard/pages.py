@@ -9,7 +9,7 @@ from .._pages.answer import Answer, read_query
 from ..errors import EncodeError, NotSupported
 from .ending import carry_out, confirm, done_in
 from .health import check_health
-from .row import Row
+from .row import rows_of
 from .stats import stats_of
 from .view import STATIC, Request, error, page, send
 
@@ -97,10 +97,9 @@ class Pages:
         query = read_query(request.environ)
         text = query.get("page", "1")
         number = min(max(int(text), 1), MAX_PAGE) if text.isdecimal() and len(text) < 4 else 1
-        rows, unlisted, own_id, first = None, "", request.session.id, (number - 1) * PAGE_SIZE
+        rows, unlisted, first = None, "", (number - 1) * PAGE_SIZE
         try:
-            found = islice(self._registry, first, first + PAGE_SIZE + 1)
-            rows = [Row.of(summary, own_id) for summary in found]
+            rows = rows_of(request, islice(self._registry, first, first + PAGE_SIZE + 1))
         except NotSupported as lack:
             unlisted = str(lack)
         return page(
@@ -116,10 +115,10 @@ class Pages:
 
     def _user(self, request: Request) -> Answer:
         query = read_query(request.environ)
-        user, rows, unlisted, own_id = query.get("user"), None, "", request.session.id
+        user, rows, unlisted = query.get("user"), None, ""
         if user is not None:
             try:
-                rows = [Row.of(summary, own_id) for summary in self._registry.sessions_of(user)]
+                rows = rows_of(request, self._registry.sessions_of(user))
             except NotSupported as lack:
                 unlisted = str(lack)
         return page(request, "user.html", user=user, rows=rows, unlisted=unlisted, done=done_in(query))

@@ -1,11 +1,13 @@
 """What the pages show of one session: who and when, and never its data."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
 from .. import SessionSummary
+from .view import Request
 
-__all__ = ["Row"]
+__all__ = ["Row", "rows_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,3 +47,11 @@ class Row:
             size_bytes=summary.size_bytes,
             is_own=summary.id == own_id,
         )
+
+
+def rows_of(request: Request, summaries: Iterable[SessionSummary]) -> list[Row]:
+    """Return what is shown of *summaries* to the operator who sent *request*."""
+    # The store first: if it is down, the operator's session is not read, and the answer is our page that says so.
+    found = list(summaries)
+    own_id = request.session.id
+    return [Row.of(summary, own_id) for summary in found]

@@ -167,6 +167,18 @@ def test_a_form_of_another_site_ends_nothing(
     assert manager.handle().count() == 1
 
 
+def test_a_site_behind_a_proxy_has_the_name_that_browsers_know(manager: SessionManager, clock: FakeClock) -> None:
+    """The proxy changed the Host, so the origin is given."""
+    dashboard = make_dashboard(manager, public_origins=["https://shop.example.com"], clock=clock)
+    operator = Visitor(site_with(manager, dashboard)).log_in("root")
+    token = operator.token(all="yes")
+
+    operator.headers = {"Origin": "https://localhost"}
+    assert operator.end("all", csrf_token=token).status_code == 403
+    operator.headers = {"Origin": "https://shop.example.com"}
+    assert operator.end("all", csrf_token=token).status_code == 200
+
+
 @pytest.mark.parametrize("token", ["", "A" * 86], ids=["missing", "wrong"])
 def test_a_form_without_the_token_ends_nothing(operator: Visitor, manager: SessionManager, token: str) -> None:
     """Nothing but a page of this session has it."""

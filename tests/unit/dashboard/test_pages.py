@@ -1,11 +1,12 @@
 """What an operator sees and does in the dashboard."""
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from support.client import SECRET
-from support.dashboard_site import DATA, Browse, Visitor, make_dashboard, site_with
+from support.dashboard_site import DATA, MOUNT, Browse, Visitor, make_dashboard, site_with
 from support.plain_store import PlainStore
 
 from wsgi_session import Record, SessionManager
@@ -104,20 +105,32 @@ class FailingStore(MemoryStore):
 
     is_down = False
 
-    def load(self, key: str) -> Record | None:
+    def fail(self) -> None:
         if self.is_down:
             raise StoreUnavailable("the server at 192.0.2.7 did not answer. Start it.")
+
+    def load(self, key: str) -> Record | None:
+        self.fail()
         return super().load(key)
 
+    def scan(self) -> Iterator[tuple[str, Record]]:
+        self.fail()
+        return super().scan()
 
-def test_a_store_that_is_down_is_a_page_that_says_so(clock: FakeClock) -> None:
+    def scan_user(self, user_id: str) -> Iterator[tuple[str, Record]]:
+        self.fail()
+        return super().scan_user(user_id)
+
+
+@pytest.mark.parametrize("path", ["/", "/sessions", "/user?user=ada", "/end?user=ada", f"/end?session={'0' * 64}"])
+def test_a_store_that_is_down_is_a_page_that_says_so(clock: FakeClock, path: str) -> None:
     """With 503, for an operator who is known without a session."""
     store = FailingStore(clock=clock)
     with SessionManager(store, secret=SECRET, clock=clock) as manager:
         dashboard = make_dashboard(manager, authorize=lambda environ: True, clock=clock)
         operator = Visitor(site_with(manager, dashboard)).log_in("root")
         store.is_down = True
-        page = operator.get("/")
+        page = operator.open(MOUNT + path)
 
     assert page.status_code == 503
     assert "The store does not answer: the server at 192.0.2.7 did not answer. Start it." in page.text
@@ -143,16 +156,17 @@ def test_the_list_shows_each_session_and_no_data(browse: Browse, operator: Visit
     assert DATA not in page
 
 
-def test_a_device_without_a_label_is_named_by_its_browser(browse: Browse, operator: Visitor) -> None:
-    """As the login noted it, with the network it came from."""
+def test_a_device_is_named_by_its_label_or_by_its_browser(browse: Browse, operator: Visitor) -> None:
+    """As the login noted that, with the network it came from."""
     visitor = browse()
     visitor.headers = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"}
     visitor.log_in("ada")
-
     page = operator.get("/user", user="ada").text
+    visitor.log_in("ada", label="The phone")
 
     assert "<b>Firefox on Linux</b>" in page
     assert "From 192.0.2.0/24." in page
+    assert "<b>The phone</b>" in operator.get("/user", user="ada").text
 
 
 def test_one_can_turn_the_pages(operator: Visitor, manager: SessionManager, clock: FakeClock) -> None:
@@ -330,13 +344,13 @@ def test_a_store_that_cannot_list_says_so(limited: Visitor, path: str) -> None:
 @pytest.mark.parametrize(("what", "which"), [("all", ""), ("user", "ada")])
 def test_a_store_that_cannot_end_them_gives_the_remedy(limited: Visitor, what: str, which: str) -> None:
     """A new prefix or a new secret ends everything there."""
-    token = limited.token(all="yes")
+    asked = limited.get("/end", **{what: which or "yes"})
+    answer = limited.end(what, which, csrf_token=limited.token(session=limited.open("/?id").text))
 
-    answer = limited.end(what, which, csrf_token=token)
-
-    assert answer.status_code == 501
-    assert "prefix=" in answer.text
-    assert "wsgi-session keygen" in answer.text
+    for page in (asked, answer):
+        assert page.status_code == 501
+        assert "prefix=" in page.text
+        assert "wsgi-session keygen" in page.text
     assert limited.who() == "You are root."
 
 
