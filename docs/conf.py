@@ -41,6 +41,7 @@ PUBLIC_MODULES = (
     "wsgi_session.importers",
     "wsgi_session.stores",
     "wsgi_session.csrf",
+    "wsgi_session.contrib.audit",
     "wsgi_session.contrib.bottle",
     "wsgi_session.contrib.django",
     "wsgi_session.contrib.falcon",
