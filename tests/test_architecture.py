@@ -24,13 +24,13 @@ FLOORS = {
     "_values": "former / frame_codec / codec value / parts / to_json / from_json frame plain_json / limits meta moment",
     "importers": "beaker django flask / importer signature tagged_json / envelope event option payload / key_value",
     "stores": "url / memcached memory redis sql sqlite / _parts / contract / record report",
-    "stores/_parts": "breaker / epoch fork option packed per_process permissions reasons reporting resting row "
-    "sqlite_file table",
-    "stores/memcached": "store / server / replies room",
-    "stores/redis": "store / address scan users / keyspace / topology / node / connections watch "
+    "stores/_parts": "breaker / epoch file_report fork option packed per_process permissions reasons reporting resting "
+    "row sqlite_file table",
+    "stores/memcached": "store / report / server / replies room",
+    "stores/redis": "store / address report scan users / keyspace / topology / node / connections watch "
     "/ driver replies scripts",
-    "stores/sql": "store / database schema / engine statement / cause command psycopg rested sqlite",
-    "stores/sqlite": "store / file",
+    "stores/sql": "store / report / database schema / engine statement / cause command psycopg rested sqlite",
+    "stores/sqlite": "store / report / file",
     "_session": "session / devices / ownership / status / mapping / transaction / backend / state / changes plan "
     "/ contents frame_merge / identity merge operation own_limits summary / lifetime path",
     "_manager": "manager / backend committer cookie_writer facts finder options outcome registry "

@@ -5,7 +5,7 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from .._common.clock import clock_of
 from .._common.options import checks_options
@@ -16,6 +16,9 @@ from ._parts.per_process import PerProcess
 from ._parts.reporting import StoreDispatcher
 from .contract import EXPIRY_GRACE_S
 from .record import Record
+
+if TYPE_CHECKING:
+    from .report import StoreReport
 
 __all__ = ["MemoryStore"]
 
@@ -224,6 +227,20 @@ class MemoryStore:
             self._ends.clear()
             self._given_up.clear()
             return removed
+
+    def report(self) -> "StoreReport":
+        """Return that the sessions end with this process."""
+        import platform
+
+        from .report import Finding, StoreReport
+
+        finding = Finding(
+            level="warning",
+            subject="memory://",
+            text="Sessions live in one process: its restart logs everybody out, and other workers know none.",
+            remedy="sqlite:///sessions.sqlite3 for one machine, redis:// for several",
+        )
+        return StoreReport(server="the memory of this process", version=platform.python_version(), findings=(finding,))
 
     def close(self) -> None:
         """Do nothing: the sessions live as long as the store does."""

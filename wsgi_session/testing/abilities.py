@@ -21,6 +21,16 @@ GRACE = timedelta(minutes=5)
 class AbilityPromises(Hooks):
     """The promises of each ability; if the store lacks one, its tests are skipped."""
 
+    # --- SupportsReport ----------------------------------------------------------------------------------------------
+
+    def test_report_names_server_and_version(self, store: Store) -> None:
+        """A report says which server it is about, in which version, and shows no password."""
+        report = self.as_reporter(store).report()
+
+        assert report.server, "report() has no name of the server"
+        assert report.version, "report() has no version of the server"
+        assert self.password not in repr(report), "report() shows the password"
+
     # --- SupportsUpdateOrLoad ----------------------------------------------------------------------------------------
 
     def test_update_or_load_updates(self, store: Store, clock: FakeClock) -> None:

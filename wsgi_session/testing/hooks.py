@@ -17,6 +17,7 @@ from ..stores.contract import (
     SupportsUserIndex,
 )
 from ..stores.record import Record
+from ..stores.report import SupportsReport
 from .clock import FakeClock
 
 __all__ = ["OWN", "Hooks", "assert_same", "new_key", "new_record", "read"]
@@ -92,6 +93,10 @@ class Hooks:
     def as_limited(self, store: Store) -> SupportsMaxBytes:
         """Return *store* as one that is told how large a record may become, or skip the test."""
         return store if isinstance(store, SupportsMaxBytes) else _lacks(store, "SupportsMaxBytes")
+
+    def as_reporter(self, store: Store) -> SupportsReport:
+        """Return *store* as one that can ask its server for its settings, or skip the test."""
+        return store if isinstance(store, SupportsReport) else _lacks(store, "SupportsReport")
 
     def need_shared(self) -> None:
         """Skip the test unless several processes share the store's sessions."""

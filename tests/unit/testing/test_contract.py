@@ -19,7 +19,7 @@ from support.plain_store import PlainStore
 import wsgi_session.testing
 from wsgi_session import CookieRejected, Record, SessionExpired
 from wsgi_session.errors import StoreUnavailable
-from wsgi_session.stores import EXPIRY_GRACE_S, MemoryStore, Store
+from wsgi_session.stores import EXPIRY_GRACE_S, MemoryStore, Store, StoreReport
 from wsgi_session.testing import FakeClock, StoreContract, together
 
 
@@ -53,6 +53,7 @@ def check(contract: StoreContract, name: str) -> str:
 
 
 ALL_SKIPS = (
+    "SupportsReport",
     "SupportsMaxBytes",
     "SupportsUpdateOrLoad",
     "SupportsSweep",
@@ -563,6 +564,13 @@ class ExpectsWhatTheLastManagerSaid(MemoryStore):
         return super().create(key, replace(record, data=record.data[: self.max_bytes]))
 
 
+class ReportsItsPassword(MemoryStore):
+    """By the URL that it was made from."""
+
+    def report(self) -> StoreReport:
+        return replace(super().report(), server=f"store://shop:{StoreContract.password}@db")
+
+
 class HasNoLock(MemoryStore):
     """Looks, and acts a moment later."""
 
@@ -805,6 +813,7 @@ WRONG_STORES = [
     (ForgetsOnClose, "test_a_closed_store_opens_again"),
     (ClosesForGood, "test_a_store_may_be_closed_before_its_first_use"),
     (SweepsAtOnce, "test_sweep_spares_what_expired_just_now"),
+    (ReportsItsPassword, "test_report_names_server_and_version"),
     (ExpectsWhatTheLastManagerSaid, "test_a_record_as_large_as_expected_comes_back"),
     (SweepsWithoutLimit, "test_sweep_works_in_batches"),
     (SweepsWithTheUsualGrace, "test_sweep_removes_what_expired_as_long_ago_as_it_is_told"),

@@ -68,6 +68,11 @@ class Server:
         """Replace the current value with *value* if it has this cas number."""
         return self._call("cas", key, value, cas, expiry) is True
 
+    def stats(self, *which: str) -> dict[bytes, Any]:
+        """Return the server's general statistics, or *which*."""
+        found: dict[bytes, Any] = self._call("stats", *which)
+        return found
+
     def close(self) -> None:
         """Close the idle connections."""
         self._idle.get().end_all()
@@ -79,7 +84,7 @@ class Server:
         """
         try:
             with self._breaker.call() as call:
-                is_read = command == "gets"
+                is_read = command in ("gets", "stats")
                 client = self._idle_client(is_read)
                 if client is not None:
                     try:

@@ -9,7 +9,7 @@ import time
 from binascii import crc32
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import SplitResult, unquote
 
 from ..._common.clock import clock_of
@@ -22,6 +22,9 @@ from .._parts.reporting import StoreDispatcher
 from ..contract import EXPIRY_GRACE_S, live_record
 from ..record import Record
 from .server import MAX_PREFIX, PREFIX, Server, import_driver, options_of
+
+if TYPE_CHECKING:
+    from ..report import StoreReport
 
 __all__ = ["MemcachedStore", "make_memcached_store"]
 
@@ -138,6 +141,12 @@ class MemcachedStore:
             return self._delete_any(server, key)
         cas, _, expires_at = _known(version)
         return expires_at > self._clock() and server.cas(key, b"", cas, _AT_ONCE)
+
+    def report(self) -> "StoreReport":
+        """Return the servers' versions, and what they lost or cannot keep."""
+        from .report import report_of
+
+        return report_of(self._servers)
 
     def close(self) -> None:
         """Close this process's connections. The next call of another method opens new ones."""

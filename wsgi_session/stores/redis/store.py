@@ -12,7 +12,7 @@ import os
 import re
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, parse_qsl, urlencode
 
 from ..._common.clock import clock_of
@@ -38,6 +38,9 @@ from .keyspace import Keyspace
 from .scan import pages, walk
 from .scripts import DELETE, MUST_ADD, TOUCH, UPDATE, UPDATE_OR_LOAD, Script
 from .users import UserSets
+
+if TYPE_CHECKING:
+    from ..report import StoreReport
 
 __all__ = ["RedisStore", "make_redis_store"]
 
@@ -169,6 +172,12 @@ class RedisStore:
             bool(is_removed) and is_live(head, self._clock())
             for _, (head, is_removed) in walk(self._keyspace, lambda name: [_head_of(name), ("UNLINK", name)])
         )
+
+    def report(self) -> "StoreReport":
+        """Return the servers' versions, and what their settings can lose."""
+        from .report import report_of
+
+        return report_of(self._keyspace)
 
     def close(self) -> None:
         """Close this process's connections. The next call of another method opens new ones."""

@@ -21,6 +21,8 @@ from .engine import dialect_of, require_sqlalchemy, url_of
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from ..report import StoreReport
+
 __all__ = ["SQLStore", "ddl", "make_sql_store"]
 
 DEFAULT_TABLE: Final = "wsgi_sessions"
@@ -192,6 +194,12 @@ class SQLStore:
                 first = page[-1][0]
             if not self._all(self._statements.begun, until=started_at):
                 return removed
+
+    def report(self) -> "StoreReport":
+        """Return the database's version, and what its settings can lose."""
+        from .report import report_of
+
+        return report_of(self._database, self._table)
 
     def close(self) -> None:
         """Close the idle connections now and the others after their use; those of your own ``Engine`` stay open."""

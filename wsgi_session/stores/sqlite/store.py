@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..._common.clock import clock_of
 from ..._common.options import checks_options
@@ -19,6 +19,9 @@ from .._parts.table import PAGE_ROWS, SWEEP_BATCH, SWEEP_EVERY
 from ..contract import EXPIRY_GRACE_S, live_record
 from ..record import Record
 from .file import DatabaseFile, Synchronous, is_busy
+
+if TYPE_CHECKING:
+    from ..report import StoreReport
 
 __all__ = ["SQLiteStore"]
 
@@ -201,6 +204,12 @@ class SQLiteStore:
         )
         self._changed("DELETE FROM wsgi_sessions", ())
         return removed
+
+    def report(self) -> "StoreReport":
+        """Return SQLite's version, and what weakens the file."""
+        from .report import report_of
+
+        return report_of(self._file)
 
     def close(self) -> None:
         """Close this process's connections. The next call of another method opens new ones."""
