@@ -47,7 +47,7 @@ FLOORS = {
     "contrib/flask": "extension / commands / interface / session settings",
     "contrib/pyramid": "include / settings / factory / commits csrf session",
     "_pages": "answer wording",
-    "dashboard": "application / pages / ending / row / chart health stats view",
+    "dashboard": "application / pages / ending history / row / chart health stats view",
     "demo": "server / site / devices / answers / words / journal",
     "cli": "commands / demo sessions store / opening / output units / keygen",
 }

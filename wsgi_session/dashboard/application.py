@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from inspect import iscoroutinefunction
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from .. import SessionManager, get_session
@@ -50,6 +51,8 @@ class Dashboard:
         authorize: Decides, as ``authorize(environ)``, whether this request is an operator's. We ask it with every
             request, those for forms and files included. Only ``True`` itself admits; anything else is a 403, and an
             exception a 500. If it needs the session and the store does not answer, that is a 503.
+        audit: The path of the file that :class:`~wsgi_session.contrib.audit.AuditLog` writes, for the events of the
+            last day.
         public_origins: The site's own origins as browsers see them, as for :class:`~wsgi_session.csrf.CSRFMiddleware`.
             Default: scheme and ``Host`` of the request.
         environ_key: The ``environ_key`` of the session middleware around it.
@@ -67,6 +70,7 @@ class Dashboard:
         sessions: object,
         *,
         authorize: "Callable[[WSGIEnvironment], object] | None" = None,
+        audit: str | Path | None = None,
         public_origins: Sequence[str] = (),
         environ_key: str = "session",
         clock: Callable[[], float] | None = None,
@@ -74,7 +78,9 @@ class Dashboard:
         self._manager = _manager_of(sessions)
         self._authorize = _checked_authorize(authorize)
         self._environ_key = environ_key
-        self._pages = Pages(self._manager, environ_key=environ_key, clock=time.time if clock is None else clock)
+        self._pages = Pages(
+            self._manager, _checked_path(audit), environ_key=environ_key, clock=time.time if clock is None else clock
+        )
         # The site may have such a middleware or not: a token for one passes the other.
         self._protected = CSRFMiddleware(
             self._pages, public_origins=public_origins, environ_key=environ_key, on_reject=self._reject
@@ -124,6 +130,17 @@ def _manager_of(sessions: object) -> SessionManager:
             f"of type {type(sessions).__name__}. Write {_EXAMPLE}."
         )
     return manager
+
+
+def _checked_path(audit: str | Path | None) -> Path | None:
+    if audit is None:
+        return None
+    if not isinstance(audit, str | Path) or not str(audit):
+        raise ConfigError(
+            "audit must be the path of the file that AuditLog writes, such as '/var/log/shop/sessions.jsonl'; got an "
+            f"object of type {type(audit).__name__}."
+        )
+    return Path(audit).absolute()  # the program may change its directory
 
 
 def _checked_authorize(

@@ -45,14 +45,18 @@ class Chart:
     kinds: tuple[tuple[str, int], ...]
 
 
-def charts_of(events: Iterable[tuple[str, float]], *, now: float) -> list[Chart]:
-    """Return one chart per group of the *events*, each a name and a time in Unix seconds, of the 24 hours up to *now*.
+def charts_of(events: Iterable[tuple[str, float, int]], *, now: float) -> list[Chart]:
+    """Return one chart per group of the *events*, of the 24 hours up to *now*. The last one is still running.
 
-    The last bar is the hour that is still running.
+    Args:
+        events: The name of each, its time in Unix seconds, and how many it stands for.
+        now: In Unix seconds.
     """
     first = now // HOUR_S - (HOURS - 1)
     # One number per name and hour, however many events there are.
-    counts = Counter((name, int(at // HOUR_S - first)) for name, at in events)
+    counts: Counter[tuple[str, int]] = Counter()
+    for name, at, count in events:
+        counts[name, int(at // HOUR_S - first)] += count
     return [_chart(title, names, counts, first * HOUR_S) for title, names in _GROUPS]
 
 

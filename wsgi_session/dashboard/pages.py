@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from .. import SessionManager
 from .._pages.answer import Answer, read_query
 from ..errors import EncodeError, NotSupported
+from .chart import HEIGHT
 from .ending import carry_out, confirm, done_in
 from .health import check_health
+from .history import MAX_BYTES, charts_in
 from .row import rows_of
 from .stats import stats_of
 from .view import STATIC, Request, error, page, send
@@ -35,8 +38,11 @@ _END_ALL_OTHERWISE: Final = (
 class Pages:
     """The application behind the two doors: :class:`Dashboard` asks who it is, ``CSRFMiddleware`` where from."""
 
-    def __init__(self, manager: SessionManager, *, environ_key: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, manager: SessionManager, audit: Path | None, *, environ_key: str, clock: Callable[[], float]
+    ) -> None:
         self._manager = manager
+        self._audit = audit
         self._registry = manager.handle()
         self._environ_key = environ_key
         self._clock = clock
@@ -124,7 +130,14 @@ class Pages:
         return page(request, "user.html", user=user, rows=rows, unlisted=unlisted, done=done_in(query))
 
     def _events(self, request: Request) -> Answer:
-        return page(request, "events.html", charts=None, text="", remedy="")
+        charts, text = None, "The events come from the audit file, which is not switched on."
+        if self._audit is not None:
+            try:
+                charts = charts_in(self._audit, now=request.now)
+            except OSError as failure:
+                text = f"The audit file {str(self._audit)!r} cannot be read: {failure.strerror}."
+        path = "/var/log/shop/sessions.jsonl" if self._audit is None else self._audit
+        return page(request, "events.html", charts=charts, text=text, audit=path, height=HEIGHT, most=MAX_BYTES)
 
     def _confirm(self, request: Request) -> Answer:
         return confirm(request, self._registry)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from support.client import SECRET
@@ -10,6 +11,7 @@ from support.dashboard_site import DATA, MOUNT, Browse, Visitor, make_dashboard,
 from support.plain_store import PlainStore
 
 from wsgi_session import Record, SessionManager
+from wsgi_session.contrib.audit import AuditLog
 from wsgi_session.dashboard.pages import MAX_PAGE, PAGE_SIZE
 from wsgi_session.dashboard.stats import MOST
 from wsgi_session.errors import StoreUnavailable
@@ -362,3 +364,58 @@ def test_such_a_store_still_ends_one_session(limited: Visitor) -> None:
 
     assert "1 session ended." in answer.text
     assert limited.who() == "You are None."
+
+
+# --- events ----------------------------------------------------------------------------------------------------------
+
+
+def test_events_are_counted_by_the_hour(clock: FakeClock, tmp_path: Path) -> None:
+    """Each chart is a picture with a title and a description, and a table with the same numbers."""
+    audit = tmp_path / "sessions.jsonl"
+    with SessionManager(MemoryStore(clock=clock), secret=SECRET, clock=clock, on_event=AuditLog(audit)) as manager:
+        app = site_with(manager, make_dashboard(manager, clock=clock, audit=audit))
+        Visitor(app).log_in("too-early")
+        clock.advance(timedelta(hours=24))
+        for _ in range(3):
+            Visitor(app).log_in("ada")
+        clock.advance(timedelta(minutes=50))
+        operator = Visitor(app).log_in("root")
+        Visitor(app).log_in("bob")
+        operator.end("user", "ada")
+        page = operator.get("/events").text
+        operator.end("all")
+        after = Visitor(app).log_in("root").get("/events").text
+
+    assert "<code>revoked</code> 5" in after  # the last event was about two of them
+    assert '<h2 id="chart-1">Logins: 5</h2>' in page
+    assert "5 in the last day, at most 3 in an hour." in page
+    logins, _, rest = page.partition("</section>")
+    assert re.findall(r'<td class="number">(\d+)</td>', logins) == ["0"] * 22 + ["3", "2"]
+    assert re.findall(r"<rect [^>]* height=\"(\d+)\"><title>[\d:]+: (\d+)</title>", logins) == [
+        ("100", "3"),
+        ("67", "2"),
+    ]
+    assert "<code>revoked</code> 3" in rest
+    assert "ada" not in page
+    assert page.count("<svg") == page.count("<desc") == page.count("<table>") == 6
+
+
+def test_without_the_audit_file_the_page_says_how_to_switch_it_on(operator: Visitor) -> None:
+    """With the lines to write."""
+    page = operator.get("/events")
+
+    assert page.status_code == 200
+    assert "not switched on" in page.text
+    assert 'SessionManager(..., on_event=AuditLog("/var/log/shop/sessions.jsonl"))' in page.text
+
+
+def test_an_audit_file_that_is_not_there_is_named(manager: SessionManager, clock: FakeClock, tmp_path: Path) -> None:
+    """Nobody writes it yet, or this process may not read it."""
+    audit = tmp_path / "nobody" / "writes.jsonl"
+    operator = Visitor(site_with(manager, make_dashboard(manager, clock=clock, audit=audit))).log_in("root")
+
+    page = operator.get("/events")
+
+    assert page.status_code == 200
+    assert "writes.jsonl" in page.text
+    assert "cannot be read: No such file or directory." in page.text
