@@ -1,11 +1,15 @@
 """The operator's secret, which signs the cookies: one or several, none of which can be guessed."""
 
+import math
 import re
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from ..errors import ConfigError
 
-__all__ = ["MAX_SECRETS", "MIN_SECRET_BYTES", "Secrets", "read_secrets"]
+__all__ = ["MAX_SECRETS", "MIN_SECRET_BYTES", "SecretStrength", "Secrets", "read_secrets", "strength_of"]
 
 Secrets = str | bytes | Sequence[str | bytes]
 
@@ -22,6 +26,12 @@ _PLACEHOLDER = re.compile(
 )
 
 _MIN_DISTINCT_BYTES = 3
+
+# Three words or more, apart from each other: no generator of letters, digits or base64 makes that but by rare chance.
+_WORDS: Final = re.compile(rb"[A-Za-z][a-z]{2,14}(?:[^A-Za-z0-9]{1,4}[A-Za-z][a-z]{2,14}){2,}[^A-Za-z]{0,8}")
+
+_MIN_BITS: Final = 80.0
+"""What the frequencies of its bytes must give: 32 random hexadecimal digits, which have 128, show about 110."""
 
 # Bytes meant as text: 32 random ones look like that once in 10**13 times.
 _TEXT = re.compile(rb"[\t-\r\x20-\x7e]*")
@@ -78,3 +88,26 @@ def _check_secret(number: int, candidate: object) -> bytes:
     if _PLACEHOLDER.fullmatch(candidate.decode("latin-1")):
         raise ConfigError(f"{where} is a placeholder, which anybody can guess. {remedy}")
     return candidate
+
+
+@dataclass(frozen=True, slots=True)
+class SecretStrength:
+    """How good the secrets of a manager are."""
+
+    count: int
+    guessable: tuple[int, ...]
+    """The numbers of those that look made up, not made by a generator; the newest is 1."""
+
+
+def strength_of(secrets: Sequence[bytes]) -> SecretStrength:
+    """Return how good *secrets* look, which :func:`read_secrets` returned. It tells nothing of what they are."""
+    return SecretStrength(
+        len(secrets), tuple(number for number, secret in enumerate(secrets, start=1) if _is_guessable(secret))
+    )
+
+
+def _is_guessable(secret: bytes) -> bool:
+    if _WORDS.fullmatch(secret):
+        return True
+    total = len(secret)
+    return -sum(count * math.log2(count / total) for count in Counter(secret).values()) < _MIN_BITS

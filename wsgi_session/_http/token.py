@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from itsdangerous import Signer
 from itsdangerous.signer import SigningAlgorithm
 
-from .secret import Secrets, read_secrets
+from .secret import Secrets, read_secrets, strength_of
 
 __all__ = [
     "COMPACT",
@@ -106,11 +106,13 @@ class TokenSigner:
         ConfigError: A secret is missing, too short or a well-known placeholder, or there are more than five.
     """
 
-    __slots__ = ("_signed_token", "_signers", "form")
+    __slots__ = ("_signed_token", "_signers", "form", "strength")
 
     def __init__(self, secret: Secrets, *, purpose: str, form: TokenForm = FULL) -> None:
         self.form = form
-        self._signers = tuple(_make_signer(key, purpose, form) for key in read_secrets(secret))
+        keys = read_secrets(secret)
+        self.strength = strength_of(keys)
+        self._signers = tuple(_make_signer(key, purpose, form) for key in keys)
         token, signature = (rf"[A-Za-z0-9_-]{{{_base64_length(n)}}}" for n in (form.token_bytes, form.signature_bytes))
         number = r"(?:\.[1-9][0-9]{0,8})?" if form.is_signed_again else ""
         self._signed_token = re.compile(rf"{token}{number}\.{signature}", re.ASCII)

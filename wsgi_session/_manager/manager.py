@@ -82,7 +82,7 @@ class SessionManager:
         self._set_up(rules, store, importers)
 
     def _set_up(self, rules: Rules, store: Store | str | None, importers: Sequence["Importer"]) -> None:
-        self.cookie, self.lifetime = rules.cookie, rules.lifetime
+        self.cookie, self.lifetime, self.secret_strength = rules.cookie, rules.lifetime, rules.signer.strength
         self._signer, self._clock, events = rules.signer, rules.clock, rules.events
         self._writer = CookieWriter(self.cookie, signer=self._signer, lifetime=self.lifetime)
         self.store = make_store(store, self._clock, rules.max_bytes)

@@ -160,11 +160,11 @@ class SessionMiddleware(Wrapper):
 
     def _place_in_environ(self, session: Session, environ: "WSGIEnvironment") -> None:
         """Put *session* in *environ*, unless another middleware's is there."""
-        if COOKIE_NAMES in environ or self._environ_key in environ or self._namespaced_key in environ:
+        if COOKIE_NAMES in environ or self.environ_key in environ or self._namespaced_key in environ:
             environ[COOKIE_NAMES] = (*self._outer_cookie_names(environ), self._cookie_name)
         else:
             environ[COOKIE_NAMES] = self._cookie_names
-        environ[self._environ_key] = environ[self._namespaced_key] = session
+        environ[self.environ_key] = environ[self._namespaced_key] = session
         if self._is_memory and environ.get("wsgi.multiprocess"):
             self._is_memory = False
             logger.warning(
@@ -175,12 +175,12 @@ class SessionMiddleware(Wrapper):
     def _outer_cookie_names(self, environ: "WSGIEnvironment") -> tuple[str, ...]:
         """Return the cookie names of the session middlewares around this one."""
         cookie_names: tuple[str, ...] = environ.get(COOKIE_NAMES, ())
-        if self._environ_key in environ or self._namespaced_key in environ:
+        if self.environ_key in environ or self._namespaced_key in environ:
             former = environ.get(self._namespaced_key)
             # A middleware that repeats a request calls again with the same environ: that session is closed.
             if not isinstance(former, Session) or not transaction_of(former).is_closed:
                 raise ConfigError(
-                    f"environ[{self._environ_key!r}] is taken by another middleware. "
+                    f"environ[{self.environ_key!r}] is taken by another middleware. "
                     "Give one of them another environ_key."
                 )
             cookie_names = tuple(name for name in cookie_names if name != self._cookie_name)

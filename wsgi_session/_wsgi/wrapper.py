@@ -46,7 +46,7 @@ class Wrapper:
         if not callable(app):
             raise ConfigError(f"app must be a WSGI application, got {type(app).__name__}, which is not callable.")
         self.app = app
-        self._environ_key = checked_environ_key(environ_key)
+        self.environ_key = checked_environ_key(environ_key)
 
     def __getattr__(self, name: str) -> Any:
         # Only reached for names that the middleware lacks. A copy has no "app" at first. Python looks up special names

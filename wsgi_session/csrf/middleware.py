@@ -141,10 +141,10 @@ class CSRFMiddleware(Wrapper):
     def _pair(self, environ: "WSGIEnvironment") -> Session:
         """Return the request's session, and make its tokens available to the application."""
         try:
-            session = get_session(environ, self._environ_key)
+            session = get_session(environ, self.environ_key)
         except ConfigError:
             raise ConfigError(
-                f"CSRFMiddleware found no session under environ_key={self._environ_key!r}. Place it inside, as in "
+                f"CSRFMiddleware found no session under environ_key={self.environ_key!r}. Place it inside, as in "
                 "SessionMiddleware(CSRFMiddleware(app), ...), and give both the same environ_key."
             ) from None
         if self._cookie is not None:
@@ -155,7 +155,7 @@ class CSRFMiddleware(Wrapper):
                     "another one: Cookie(name='csrf', httponly=False)."
                 )
             transaction_of(session).edit_headers(_CookieEdit(session, self._cookie, environ.get("HTTP_COOKIE", "")))
-        environ[_PAIR + self._environ_key] = session, self._field_name
+        environ[_PAIR + self.environ_key] = session, self._field_name
         return session
 
     # --- the checks, in their order ----------------------------------------------------------------------------------

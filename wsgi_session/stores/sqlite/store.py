@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..._common.clock import clock_of
@@ -102,6 +103,14 @@ class SQLiteStore:
 
     def __repr__(self) -> str:
         return f"SQLiteStore({str(self._file.path)!r})"
+
+    @property
+    def path(self) -> Path:
+        """The file.
+
+        .. versionadded:: 1.0
+        """
+        return self._file.path
 
     def load(self, key: str) -> Record | None:
         """Return the live record under *key*, or ``None``."""
