@@ -17,8 +17,8 @@ ROOT = Path(wsgi_session.__file__).parent
 # One folder, one floor: imports point strictly down each of these lines, and rooms on one floor do not know each other.
 # A folder's __init__ is its face: it may import every room of the folder, and no room of the folder imports it.
 FLOORS = {
-    "": "__main__ / cli / contrib dashboard demo testing / __init__ csrf / _wsgi / _manager / _session importers "
-    "/ stores / _http _pages _values / events / _common / errors",
+    "": "__main__ / cli / contrib dashboard demo testing / _doctor / __init__ csrf / _wsgi / _manager "
+    "/ _session importers / stores / _http _pages _values / events / _common / errors",
     "_common": "audit_line csrf_rejected / dispatcher / clock options throttle",
     "_http": "cookie headers token / secret",
     "_values": "former / frame_codec / codec value / parts / to_json / from_json frame plain_json / limits meta moment",
@@ -38,6 +38,7 @@ FLOORS = {
     "/ guarded record_data rules sweeping / abilities capture",
     "_wsgi": "middleware / response wrapper / body",
     "csrf": "middleware / options / exempt form origin token",
+    "_doctor": "application site / manager layers answers / loading options ranking stack storage visit / workers",
     "testing": "client contract / jar login manager users / tombstones / abilities races records / ending reading "
     "resources writing / hooks together / clock",
     "contrib": "audit bottle django falcon flask pyramid / _adapter _listing _secrets",

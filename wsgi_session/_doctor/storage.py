@@ -1,0 +1,74 @@
+"""The rows about a store: where it is, how fast it answers, and what it reports of its server."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from .._http.token import make_token, store_key
+from ..errors import StoreUnavailable
+from ..stores.contract import Store
+from ..stores.memory import MemoryStore
+from ..stores.report import Finding, SupportsReport
+from .workers import several_workers
+
+__all__ = ["ask_store", "in_memory"]
+
+LOOKS: Final = 5
+SLOW_MS: Final = 20.0
+"""A request that uses its session waits once or twice as long."""
+
+
+def in_memory(store: Store, environ: Mapping[str, str], directory: Path) -> Iterator[Finding]:
+    """Report a store that each of several processes would have for itself."""
+    several = several_workers(environ, directory) if isinstance(store, MemoryStore) else None
+    if several is not None:
+        yield Finding(
+            level="error",
+            subject="store",
+            text=f"{several} asks for several processes. Each has sessions of its own in its memory, so users are "
+            "logged out at random.",
+            remedy="export WSGI_SESSION_STORE=sqlite:////var/lib/shop/sessions.sqlite3 or redis:// …",
+        )
+
+
+def ask_store(store: Store, *, timer: Callable[[], float] = time.perf_counter) -> Iterator[Finding]:
+    """Report a store that does not answer, or slowly, and what it says of its server.
+
+    A SQLite file that is not there yet is left to the first request: made now, it would belong to whoever asks.
+    """
+    path = getattr(store, "path", None)
+    if isinstance(path, Path) and not path.exists():
+        return
+    try:
+        latency_ms = _latency_ms(store, timer)
+        findings = store.report().findings if isinstance(store, SupportsReport) else ()
+    except StoreUnavailable as error:
+        # Also a table of another release: the text says then what upgrades it.
+        yield Finding(
+            level="error",
+            subject="store",
+            text=f"{str(error).rstrip('.')}.",
+            remedy="Start its server, or correct WSGI_SESSION_STORE. `wsgi-session ping` tries it again.",
+        )
+        return
+    if latency_ms >= SLOW_MS:
+        yield Finding(
+            level="warning",
+            subject="latency",
+            text=f"The store takes {latency_ms:.0f} ms to answer, and each request that uses its session waits for it.",
+            remedy="Move the store nearer to the application, and look for what else keeps it busy.",
+        )
+    yield from findings
+
+
+def _latency_ms(store: Store, timer: Callable[[], float]) -> float:
+    """Return the median time in which the store finds out that it has no such session, in milliseconds."""
+    key = store_key(make_token())
+    times = []
+    for _ in range(LOOKS):
+        began_at = timer()
+        store.load(key)
+        times.append(timer() - began_at)
+    return 1000 * median(times)
