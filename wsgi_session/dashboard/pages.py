@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from .. import SessionManager
+from .._doctor import check_manager
 from .._pages.answer import Answer, read_query
 from ..errors import EncodeError, NotSupported
 from .chart import HEIGHT
@@ -82,7 +83,7 @@ class Pages:
 
     def _overview(self, request: Request) -> Answer:
         store, stats, count, unlisted = self._manager.store, None, None, ""
-        health = check_health(store)
+        health, findings = check_health(store), check_manager(self._manager)
         try:
             stats = stats_of(self._registry, now=request.now)
             if not stats.is_all and "count" in read_query(request.environ):
@@ -94,6 +95,7 @@ class Pages:
             "overview.html",
             kind=type(store).__name__,
             health=health,
+            findings=findings,
             stats=stats,
             count=count,
             unlisted=unlisted,

@@ -10,12 +10,13 @@ from support.client import SECRET
 from support.dashboard_site import DATA, MOUNT, Browse, Visitor, make_dashboard, site_with
 from support.plain_store import PlainStore
 
-from wsgi_session import Record, SessionManager
+from wsgi_session import Cookie, Record, SessionManager
+from wsgi_session._doctor import check_manager
 from wsgi_session.contrib.audit import AuditLog
 from wsgi_session.dashboard.pages import MAX_PAGE, PAGE_SIZE
 from wsgi_session.dashboard.stats import MOST
 from wsgi_session.errors import StoreUnavailable
-from wsgi_session.stores import Finding, MemoryStore, StoreReport
+from wsgi_session.stores import Finding, MemoryStore, SQLiteStore, StoreReport
 from wsgi_session.testing import FakeClock
 
 LISTED_ID = re.compile(r"/end\?session=([0-9a-f]{64})")
@@ -66,13 +67,13 @@ def test_a_large_store_is_counted_only_on_request(operator: Visitor, manager: Se
     assert re.search(r'id="count">1,001<', counted.text)
 
 
-class ReportingStore(MemoryStore):
-    """A store in memory that has something to report."""
+class ReportingStore(SQLiteStore):
+    """A store in a file that has something else to report."""
 
     findings: tuple[Finding, ...] = ()
 
     def report(self) -> StoreReport:
-        return StoreReport(server="memory of <this> process", version="1.2.3", findings=self.findings)
+        return StoreReport(server="a file of <this> machine", version="1.2.3", findings=self.findings)
 
 
 @pytest.mark.parametrize(
@@ -85,21 +86,32 @@ class ReportingStore(MemoryStore):
         ),
     ],
 )
-def test_the_store_reports_its_health(clock: FakeClock, findings: tuple[Finding, ...]) -> None:
-    """Version and settings are on the page, each finding with its level and its remedy."""
-    store = ReportingStore(clock=clock)
+def test_the_store_and_the_doctor_report(tmp_path: Path, clock: FakeClock, findings: tuple[Finding, ...]) -> None:
+    """Version and settings are on the page, and what is weak, each with its level and its remedy."""
+    store = ReportingStore(tmp_path / "sessions.sqlite3", clock=clock)
     store.findings = findings
     with SessionManager(store, secret=SECRET, clock=clock) as manager:
         operator = Visitor(site_with(manager, make_dashboard(manager, clock=clock))).log_in("root")
         page = operator.get("/").text
 
-    assert "memory of &lt;this&gt; process" in page
+    assert "a file of &lt;this&gt; machine" in page
     assert "1.2.3" in page
-    assert ("Its settings are as they should be." in page) == (not findings)
+    assert ("Nothing is weak or wrong" in page) == (not findings)
     for finding in findings:
         assert "It evicts &lt;b&gt;." in page
         assert f"<code>{finding.remedy}</code>" in page
         assert f'<span class="badge {finding.level}">' in page
+
+
+def test_the_doctor_looks_at_the_options(clock: FakeClock) -> None:
+    """A cookie that may travel unencrypted is named, with the line to write."""
+    cookie = Cookie(secure=False, name="session")
+    with SessionManager(MemoryStore(clock=clock), secret=SECRET, cookie=cookie, clock=clock) as manager:
+        operator = Visitor(site_with(manager, make_dashboard(manager, clock=clock))).log_in("root")
+        page = operator.get("/").text
+
+    assert [finding.subject for finding in check_manager(manager)] == re.findall(r"</span> <b>([^<]+)</b>", page)
+    assert "cookie=Cookie(secure=True)" in page
 
 
 class FailingStore(MemoryStore):
