@@ -50,7 +50,7 @@ FLOORS = {
     "_pages": "answer wording",
     "dashboard": "application / pages / ending history / row / chart health stats view",
     "demo": "server / site / devices / answers / words / journal",
-    "cli": "commands / demo sessions store / opening / output units / keygen",
+    "cli": "commands / demo doctor sessions store / opening / output units / keygen",
 }
 
 # For the outside world: they may use any library that has no door.

@@ -4,14 +4,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from ..stores.report import Finding
 from .answers import check_answer, check_cookie
 from .ranking import ranked
 from .visit import Answer, CannotAsk, SentCookie, Visitor, address_of
 
-__all__ = ["check_site"]
+__all__ = ["check_plain_http", "check_site"]
 
 _PREFIXES: Final = ("", "__Host-", "__Secure-")
 
@@ -38,7 +38,8 @@ def check_site(
     Raises:
         CannotAsk: The address is wrong, or the site did not answer.
     """
-    names = frozenset(prefix + cookie_name for prefix in _PREFIXES)
+    bare = cookie_name.removeprefix("__Host-").removeprefix("__Secure-")
+    names = frozenset(prefix + bare for prefix in _PREFIXES)
     ada, bob = (Visitor(headers or {}, timeout_s, clock) for _ in range(2))
     pages = list(dict.fromkeys([url, *(urljoin(url, path) for path in paths)]))
     first = [answer for page in pages for answer in ada.get(page)]
@@ -52,7 +53,7 @@ def check_site(
     found += _of_all(sent, cookie_name)
     found += _shared(first, others, names)
     found += _anonymous(first[0], names)
-    found += _plain_http(url, first[-1], Visitor(headers or {}, timeout_s, clock))
+    found += check_plain_http(first[-1], Visitor(headers or {}, timeout_s, clock))
     return ranked(found)
 
 
@@ -98,7 +99,7 @@ def _anonymous(answer: Answer, names: frozenset[str]) -> Iterator[Finding]:
         )
 
 
-def _plain_http(url: str, answer: Answer, visitor: Visitor) -> Iterator[Finding]:
+def check_plain_http(answer: Answer, visitor: Visitor) -> Iterator[Finding]:
     """Yield what is wrong with how a site in the open network answers plain http."""
     address = address_of(answer.url)
     if _is_local(str(address.hostname)):
@@ -111,7 +112,7 @@ def _plain_http(url: str, answer: Answer, visitor: Visitor) -> Iterator[Finding]
     if address.port not in (None, 443):
         return
     try:
-        plain = visitor.get(f"http://{address.hostname}{urlsplit(url).path or '/'}", follows=False)[0]
+        plain = visitor.get(f"http://{address.hostname}/", follows=False)[0]
     except CannotAsk:
         return  # nobody listens there: as good
     if not plain.target.startswith("https:"):

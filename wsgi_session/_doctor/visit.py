@@ -55,8 +55,6 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     received_at: float
     """In Unix seconds, on our clock."""
-    was_new: bool
-    """Whether the request came without a cookie."""
 
     def header(self, name: str) -> str:
         """Return the values of a header, joined; empty if it is missing."""
@@ -118,12 +116,12 @@ class Visitor:
         return answers
 
     def _ask(self, url: str) -> Answer:
-        address, was_new = address_of(url), not self.jar
+        address = address_of(url)
         headers = {"User-Agent": _AGENT, "Accept": "text/html,*/*;q=0.8", "Connection": "close"} | dict(self.headers)
         if self.jar:
             headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.jar.items())
         status, sent = _exchange(address, headers, self.timeout_s)
-        answer = Answer(url=url, status=status, headers=sent, received_at=self.clock(), was_new=was_new)
+        answer = Answer(url=url, status=status, headers=sent, received_at=self.clock())
         self.jar.update((cookie.name, cookie.value) for cookie in answer.cookies)
         return answer
 

@@ -4,6 +4,7 @@ import click
 
 from .. import __version__
 from .demo import demo
+from .doctor import doctor
 from .keygen import COMMANDS, KEYGEN_HELP, print_secret
 from .sessions import list_sessions, revoke, show
 from .store import print_ddl, sweep
@@ -32,5 +33,5 @@ def cli() -> None:
 
 
 cli.command("keygen", short_help=COMMANDS["keygen"], help=KEYGEN_HELP)(print_secret)
-for command in (demo, list_sessions, print_ddl, revoke, show, sweep):
+for command in (demo, doctor, list_sessions, print_ddl, revoke, show, sweep):
     cli.add_command(command)

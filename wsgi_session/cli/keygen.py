@@ -11,6 +11,7 @@ __all__ = ["COMMANDS", "KEYGEN_HELP", "print_secret", "run_without_extras"]
 COMMANDS: Final = {
     "ddl": "Print the SQL that creates or upgrades the tables of an SQLStore.",
     "demo": "Serve a small site that shows how a session works.",
+    "doctor": "Report what is weak or wrong in an application or a site.",
     "keygen": "Print a new secret.",
     "list": "List the live sessions of a store.",
     "revoke": "End sessions: single ones, those of a user, or all.",
