@@ -38,7 +38,8 @@ FLOORS = {
     "/ guarded record_data rules sweeping / abilities capture",
     "_wsgi": "middleware / response wrapper / body",
     "csrf": "middleware / options / exempt form origin token",
-    "_doctor": "application site / manager layers answers / loading options ranking stack storage visit / workers",
+    "_doctor": "application site / manager layers answers / loading options ranking stack storage visit "
+    "/ latency workers",
     "testing": "client contract / jar login manager users / tombstones / abilities races records / ending reading "
     "resources writing / hooks together / clock",
     "contrib": "audit bottle django falcon flask pyramid / _adapter _listing _secrets",
@@ -48,7 +49,7 @@ FLOORS = {
     "contrib/flask": "extension / commands / interface / session settings",
     "contrib/pyramid": "include / settings / factory / commits csrf session",
     "_pages": "answer wording",
-    "dashboard": "application / pages / ending history / row / chart health stats view",
+    "dashboard": "application / pages / ending history / row / chart stats view",
     "demo": "server / site / devices / answers / words / journal",
     "cli": "commands / demo doctor sessions store / opening / output units / keygen",
 }

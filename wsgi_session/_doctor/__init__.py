@@ -1,6 +1,7 @@
 """What is weak or wrong in the sessions of an application, or of a running site; each with the line to write."""
 
 from .application import check_application
+from .latency import latency_ms
 from .loading import CannotLoad, load_application, sources_in
 from .manager import check_manager
 from .ranking import LEVELS
@@ -14,6 +15,7 @@ __all__ = [
     "check_application",
     "check_manager",
     "check_site",
+    "latency_ms",
     "load_application",
     "sources_in",
 ]

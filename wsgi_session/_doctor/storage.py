@@ -3,19 +3,17 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from statistics import median
 from typing import Final
 
-from .._http.token import make_token, store_key
 from ..errors import StoreUnavailable
 from ..stores.contract import Store
 from ..stores.memory import MemoryStore
 from ..stores.report import Finding, SupportsReport
+from .latency import latency_ms
 from .workers import several_workers
 
 __all__ = ["ask_store", "in_memory"]
 
-LOOKS: Final = 5
 SLOW_MS: Final = 20.0
 """A request that uses its session waits once or twice as long."""
 
@@ -42,7 +40,7 @@ def ask_store(store: Store, *, timer: Callable[[], float] = time.perf_counter) -
     if isinstance(path, Path) and not path.exists():
         return
     try:
-        latency_ms = _latency_ms(store, timer)
+        waited_ms = latency_ms(store, timer)
         findings = store.report().findings if isinstance(store, SupportsReport) else ()
     except StoreUnavailable as error:
         # Also a table of another release: the text says then what upgrades it.
@@ -53,22 +51,11 @@ def ask_store(store: Store, *, timer: Callable[[], float] = time.perf_counter) -
             remedy="Start its server, or correct WSGI_SESSION_STORE. `wsgi-session ping` tries it again.",
         )
         return
-    if latency_ms >= SLOW_MS:
+    if waited_ms >= SLOW_MS:
         yield Finding(
             level="warning",
             subject="latency",
-            text=f"The store takes {latency_ms:.0f} ms to answer, and each request that uses its session waits for it.",
+            text=f"The store takes {waited_ms:.0f} ms to answer, and each request that uses its session waits for it.",
             remedy="Move the store nearer to the application, and look for what else keeps it busy.",
         )
     yield from findings
-
-
-def _latency_ms(store: Store, timer: Callable[[], float]) -> float:
-    """Return the median time in which the store finds out that it has no such session, in milliseconds."""
-    key = store_key(make_token())
-    times = []
-    for _ in range(LOOKS):
-        began_at = timer()
-        store.load(key)
-        times.append(timer() - began_at)
-    return 1000 * median(times)

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from .. import SessionManager
-from .._doctor import check_manager
+from .._doctor import check_manager, latency_ms
 from .._pages.answer import Answer, read_query
 from ..errors import EncodeError, NotSupported
+from ..stores import SupportsReport
 from .chart import HEIGHT
 from .ending import carry_out, confirm, done_in
-from .health import check_health
 from .history import MAX_BYTES, charts_in
 from .row import rows_of
 from .stats import stats_of
@@ -83,7 +83,7 @@ class Pages:
 
     def _overview(self, request: Request) -> Answer:
         store, stats, count, unlisted = self._manager.store, None, None, ""
-        health, findings = check_health(store), check_manager(self._manager)
+        latency, report = latency_ms(store), store.report() if isinstance(store, SupportsReport) else None
         try:
             stats = stats_of(self._registry, now=request.now)
             if not stats.is_all and "count" in read_query(request.environ):
@@ -94,8 +94,9 @@ class Pages:
             request,
             "overview.html",
             kind=type(store).__name__,
-            health=health,
-            findings=findings,
+            latency=latency,
+            report=report,
+            findings=check_manager(self._manager),
             stats=stats,
             count=count,
             unlisted=unlisted,
