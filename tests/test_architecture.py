@@ -51,7 +51,7 @@ FLOORS = {
     "_pages": "answer wording",
     "dashboard": "application / pages / ending history / row / chart stats view",
     "demo": "server / site / devices / answers / words / journal",
-    "cli": "commands / demo doctor sessions store / opening / output units / keygen",
+    "cli": "commands / demo doctor sessions stats store / opening / output units / keygen",
 }
 
 # For the outside world: they may use any library that has no door.

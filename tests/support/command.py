@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ __all__ = ["fill", "key_of", "run", "run_on_terminal"]
 
 _CODEC = FrameCodec(JSONCodec())
 _DAY_S = 86_400.0
+_PATIENCE_S = 60.0
 
 
 def run(*arguments: str, env: dict[str, str] | None = None, typed: str | None = None) -> Result:
@@ -55,13 +57,20 @@ def fill(store: Store, *, sessions: int = 4) -> None:
 
 
 def run_on_terminal(
-    *arguments: str, columns: int = 80, typed: str = "", env: dict[str, str] | None = None, seconds: float = 60
+    *arguments: str,
+    columns: int = 80,
+    typed: str = "",
+    env: dict[str, str] | None = None,
+    program: str = "from wsgi_session.cli import main; main()",
 ) -> tuple[int, str]:
-    """Run ``wsgi-session`` on a terminal of its own; return its status, and all that the terminal shows."""
+    """Run ``wsgi-session``, or a *program*, on a terminal of its own; return its status, and what the terminal shows.
+
+    What is *typed* comes when a question has been asked.
+    """
     leader, follower = pty.openpty()
     environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm-256color", **(env or {})}
     with subprocess.Popen(
-        [sys.executable, "-m", "wsgi_session", *arguments],
+        [sys.executable, "-c", program, *arguments],
         stdin=follower,
         stdout=follower,
         stderr=follower,
@@ -69,11 +78,18 @@ def run_on_terminal(
         start_new_session=True,
     ) as process:
         os.close(follower)
-        os.write(leader, typed.encode())
         shown = b""
         try:
-            while select.select([leader], [], [], seconds)[0]:
+            while select.select([leader], [], [], _PATIENCE_S)[0]:
                 shown += os.read(leader, 4096)
+                if typed and b"? [y/N]" in shown:
+                    if typed == "\x03":  # the terminal is not the program's own, so it sends no signal
+                        process.send_signal(signal.SIGINT)
+                        # If it comes just before the program begins to read, Python looks for it when it has read.
+                        os.write(leader, b"\n")
+                    else:
+                        os.write(leader, typed.encode())
+                    typed = ""
         except OSError:  # the end of a terminal whose program has ended
             pass
         os.close(leader)

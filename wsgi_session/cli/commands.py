@@ -7,7 +7,8 @@ from .demo import demo
 from .doctor import doctor
 from .keygen import COMMANDS, KEYGEN_HELP, print_secret
 from .sessions import list_sessions, revoke, show
-from .store import print_ddl, sweep
+from .stats import stats
+from .store import ping, print_ddl, sweep
 
 __all__ = ["cli"]
 
@@ -33,5 +34,5 @@ def cli() -> None:
 
 
 cli.command("keygen", short_help=COMMANDS["keygen"], help=KEYGEN_HELP)(print_secret)
-for command in (demo, doctor, list_sessions, print_ddl, revoke, show, sweep):
+for command in (demo, doctor, list_sessions, ping, print_ddl, revoke, show, stats, sweep):
     cli.add_command(command)

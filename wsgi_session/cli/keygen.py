@@ -14,8 +14,10 @@ COMMANDS: Final = {
     "doctor": "Report what is weak or wrong in an application or a site.",
     "keygen": "Print a new secret.",
     "list": "List the live sessions of a store.",
+    "ping": "Measure a store, and find settings that lose sessions.",
     "revoke": "End sessions: single ones, those of a user, or all.",
     "show": "Show one session.",
+    "stats": "Count live sessions, by age and by size.",
     "sweep": "Remove expired sessions from a store.",
 }
 

@@ -78,12 +78,18 @@ def confirm(question: str, *, is_sure: bool) -> None:
     Raises:
         click.UsageError: Nobody is there to answer.
         click.Abort: The answer is no.
+        KeyboardInterrupt: The answer is Ctrl-C.
     """
     if is_sure:
         return
     if not is_terminal(sys.stdin):
         raise click.UsageError(f"{question} Nobody can answer here: add --yes.")
-    click.confirm(question, abort=True, err=True)
+    try:
+        is_yes = click.confirm(question, err=True)
+    except click.Abort:  # that is how click passes Ctrl-C on here
+        raise KeyboardInterrupt from None
+    if not is_yes:
+        raise click.Abort
 
 
 def _missing_file(url: str) -> str | None:

@@ -102,6 +102,8 @@ def _is_plain() -> bool:
 
 
 def _print_table(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> None:
+    if not rows:
+        return
     console = Console(highlight=False, markup=False)
     if console.width < _TABLE_WIDTH:
         width = max(map(len, columns))
@@ -115,5 +117,4 @@ def _print_table(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> None:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    if rows:
-        console.print(table)
+    console.print(table)

@@ -1,17 +1,26 @@
-"""The commands about a store as a whole: ``ddl``, ``sweep``."""
+"""The commands about a store as a whole: ``ddl``, ``ping``, ``sweep``."""
 
+import time
+from dataclasses import asdict
 from datetime import timedelta
+from statistics import median
+from typing import Final
 
 import click
 
 from .._manager.sweeping import sweep_all
 from ..errors import ConfigError, NotSupported
-from ..stores import EXPIRY_GRACE_S, ddl
+from ..stores import EXPIRY_GRACE_S, Store, StoreReport, SupportsReport, ddl
 from .keygen import COMMANDS
 from .opening import json_option, opened_store, store_option
-from .output import print_facts
+from .output import print_facts, print_findings
 
-__all__ = ["print_ddl", "sweep"]
+__all__ = ["ping", "print_ddl", "sweep"]
+
+_LEVELS: Final = ("info", "warning", "error")
+
+_NOBODY: Final = "0" * 64
+"""The key that ping loads: no session has it."""
 
 
 @click.command("ddl", short_help=COMMANDS["ddl"])
@@ -25,7 +34,7 @@ def print_ddl(database: str, table: str, *, upgrade: bool) -> None:
     then needs the option create=false and no right to create tables.
     """
     try:
-        click.echo(ddl(database, table=table, upgrade=upgrade))
+        click.echo(ddl(database, table=table, upgrade=upgrade), nl=False)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
 
@@ -58,3 +67,42 @@ def sweep(store_url: str, grace_s: float, *, as_json: bool) -> None:
         print_facts({"removed": removed}, as_json=True)
     else:
         click.echo(removed)
+
+
+@click.command(short_help=COMMANDS["ping"])
+@store_option()
+@click.option("--loads", type=click.IntRange(1, 10_000), default=10, show_default=True, help="How many to measure.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(_LEVELS),
+    default="error",
+    show_default=True,
+    help="End with status 1 on a finding of this level or a worse one.",
+)
+@json_option
+def ping(store_url: str, loads: int, fail_on: str, *, as_json: bool) -> None:
+    """Print how fast the store answers, its version, and which of its settings can lose sessions, with the remedy."""
+    with opened_store(store_url) as store:
+        times_ms = _measured_ms(store, loads)
+        report = store.report() if isinstance(store, SupportsReport) else StoreReport(server=repr(store), version="-")
+    load_ms = {"min": min(times_ms), "median": median(times_ms), "max": max(times_ms)}
+    facts = {"server": report.server, "version": report.version}
+    if as_json:
+        print_facts({**facts, "load_ms": load_ms, "findings": [*map(asdict, report.findings)]}, as_json=True)
+    else:
+        shown = ", ".join(f"{name} {value:.2f} ms" for name, value in load_ms.items())
+        print_facts({**facts, f"{loads} loads": shown}, as_json=False)
+        print_findings(report.findings)
+    if any(_LEVELS.index(finding.level) >= _LEVELS.index(fail_on) for finding in report.findings):
+        raise click.exceptions.Exit(1)
+
+
+def _measured_ms(store: Store, loads: int) -> list[float]:
+    """Return how long each load took, in milliseconds. The first one is not measured: it connects."""
+    store.load(_NOBODY)
+    times = []
+    for _ in range(loads):
+        started = time.perf_counter()
+        store.load(_NOBODY)
+        times.append((time.perf_counter() - started) * 1000)
+    return times
