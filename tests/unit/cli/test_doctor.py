@@ -15,6 +15,10 @@ from wsgi_session import Cookie, SessionMiddleware
 from wsgi_session._http.token import make_token
 
 SECRET = make_token()
+EXAMPLES = Path(__file__).parents[3] / "examples"
+
+# Their frameworks have no limit of their own on a session that is in use.
+FRAMEWORKS_LIMITS = {"Lifetime.absolute", "Lifetime.idle"}
 
 PROGRAM = """
 import os
@@ -46,6 +50,17 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     yield tmp_path
     for name in ("program", "failing"):
         sys.modules.pop(name, None)
+
+
+def run_process(*arguments: str, directory: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command in a process of its own, whose Python leaves the current directory out of its path."""
+    return subprocess.run(
+        [sys.executable, "-m", "wsgi_session", "doctor", *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONSAFEPATH": "1"} | environment,
+        cwd=directory,
+    )
 
 
 @pytest.mark.parametrize("target", ["program", "program:application", "program:make_app()", "program:sites.shop"])
@@ -158,15 +173,33 @@ def test_a_secret_in_the_program_is_found_in_a_process_of_its_own(directory: Pat
     """The current directory comes first on the path, also where Python was told to leave it out."""
     (directory / "program.py").write_text(PROGRAM + f"application = SessionMiddleware(app, secret={SECRET!r})\n")
 
-    ended = subprocess.run(
-        [sys.executable, "-m", "wsgi_session", "doctor", "program"],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONSAFEPATH": "1"},
-        cwd=directory,
-    )
+    ended = run_process("program", directory=directory)
 
     assert (ended.returncode, ended.stderr) == (1, "")
     assert ended.stdout.startswith("error: secret: ")
     assert "program.py, line " in ended.stdout
     assert SECRET not in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("place", "target", "expected"),
+    [
+        pytest.param(".", "plain", set(), id="plain"),
+        pytest.param(".", "flask_app:app", set(), id="flask"),
+        pytest.param("bottle", "shop", set(), id="bottle"),
+        pytest.param("falcon", "shop", set(), id="falcon"),
+        pytest.param("pyramid", "shop", set(), id="pyramid"),
+        pytest.param("flask_login", "teashop:create_app()", FRAMEWORKS_LIMITS, id="flask_login"),
+        pytest.param("django_project", "shop.wsgi", set(), id="django_project"),
+        pytest.param("django_admin", "office.wsgi", FRAMEWORKS_LIMITS, id="django_admin"),
+    ],
+)
+def test_the_examples_are_sound(directory: Path, place: str, target: str, expected: set[str]) -> None:
+    """Their sessions are found, in each framework, and there is nothing to warn of."""
+    where = {"WSGI_SESSION_STORE": f"sqlite:///{directory}/s.sqlite3", "FLASK_USERS_DATABASE": f"{directory}/u.sqlite3"}
+    keys = {"FLASK_SECRET_KEY": make_token(), "DJANGO_SECRET_KEY": make_token()}
+
+    ended = run_process(target, "--json", directory=EXAMPLES / place, **where, **keys)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert {json.loads(line)["subject"] for line in ended.stdout.splitlines()} == expected
