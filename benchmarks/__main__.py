@@ -17,6 +17,7 @@ from . import (
     imports,
     in_process,
     memory,
+    metrics,
     parts,
     scale,
     sweep,
@@ -211,6 +212,20 @@ def measure_memory(count: int, names: tuple[str, ...], out: Path | None) -> None
     """Weigh one stored session."""
     with _places(names) as places, _ticking() as tick:
         _show([memory.measure(places, count=count, tick=tick)], out)
+
+
+@main.command("metrics")
+@click.option("--pairs", default=40, show_default=True, help="Pairs of turns, at least 30 for the interval.")
+@click.option("--calls", "per_turn", default=200, show_default=True, help="Requests in each turn.")
+@_on("memory", "sqlite", "redis")
+@_out
+def measure_metrics(pairs: int, per_turn: int, names: tuple[str, ...], out: Path | None) -> None:
+    """Read a session without metrics, and with them."""
+    servers = [name for name in names if name != "memory"]
+    with _places(servers) as places, _ticking() as tick:
+        urls = {"memory": "memory://"} if "memory" in names else {}
+        urls |= {place.label: place.url("metrics") for place in places}
+        _show([metrics.measure(urls, pairs=pairs, calls=per_turn, tick=tick)], out)
 
 
 @main.command("redis")

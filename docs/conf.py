@@ -46,6 +46,8 @@ PUBLIC_MODULES = (
     "wsgi_session.contrib.django",
     "wsgi_session.contrib.falcon",
     "wsgi_session.contrib.flask",
+    "wsgi_session.contrib.opentelemetry",
+    "wsgi_session.contrib.prometheus",
     "wsgi_session.contrib.pyramid",
     "wsgi_session.dashboard",
     "wsgi_session.testing",

@@ -19,7 +19,7 @@ ROOT = Path(wsgi_session.__file__).parent
 FLOORS = {
     "": "__main__ / cli / contrib dashboard demo testing / _doctor / __init__ csrf / _wsgi / _manager "
     "/ _session importers / stores / _http _pages _values / events / _common / errors",
-    "_common": "audit_line csrf_rejected / dispatcher / clock options throttle",
+    "_common": "audit_line breaker_events csrf_rejected / dispatcher / clock options throttle",
     "_http": "cookie headers token / secret",
     "_values": "former / frame_codec / codec value / parts / to_json / from_json frame plain_json / limits meta moment",
     "importers": "beaker django flask / importer signature tagged_json / envelope event option payload / key_value",
@@ -42,7 +42,8 @@ FLOORS = {
     "/ latency workers",
     "testing": "client contract / jar login manager users / tombstones / abilities races records / ending reading "
     "resources writing / hooks together / clock",
-    "contrib": "audit bottle django falcon flask pyramid / _adapter _listing _secrets",
+    "contrib": "audit bottle django falcon flask opentelemetry prometheus pyramid "
+    "/ _adapter _listing _measured _secrets",
     "contrib/django": "admin apps management / checks / middleware / models store / managers / settings",
     "contrib/django/management": "commands",
     "contrib/django/management/commands": "sessions",

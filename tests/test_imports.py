@@ -142,7 +142,17 @@ if "sqlalchemy" in sys.modules:
 
 def test_no_module_needs_what_windows_lacks(tmp_path: Path) -> None:
     """Each can be imported, and the stores in a file used, without a function or module that only Unix has."""
-    extras = ["redis", "pymemcache", "sqlalchemy", "click", "gunicorn", "pytest", "psycopg"]
+    extras = [
+        "redis",
+        "pymemcache",
+        "sqlalchemy",
+        "prometheus_client",
+        "opentelemetry",
+        "click",
+        "gunicorn",
+        "pytest",
+        "psycopg",
+    ]
     # What frameworks' own imports warn of is theirs: Pyramid's use pkg_resources, WebOb's cgi. Only that is let off.
     theirs = ["UserWarning:pyramid.path", "DeprecationWarning:pkg_resources", "DeprecationWarning:webob.compat"]
     quiet = [word for warning in theirs for word in ("-W", f"ignore::{warning}")]

@@ -25,6 +25,8 @@ from ._session.summary import SessionSummary
 from ._values.codec import Codec, JSONCodec
 from ._wsgi.middleware import SessionMiddleware, get_session
 from .events import (
+    BreakerClosed,
+    BreakerOpened,
     ClockSkew,
     CookieAmbiguous,
     CookieHeaderRejected,
@@ -54,6 +56,8 @@ from .stores.record import Record
 __version__ = "1.0.0.dev0"
 
 __all__ = [
+    "BreakerClosed",
+    "BreakerOpened",
     "ClockSkew",
     "Codec",
     "Cookie",

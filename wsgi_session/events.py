@@ -8,10 +8,13 @@ import logging
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ._common.breaker_events import BreakerClosed, BreakerOpened
 from ._common.csrf_rejected import CsrfReason, CsrfRejected
-from ._common.dispatcher import Dispatcher, Event, ReportsEvents
+from ._common.dispatcher import Dispatcher, Event, ObservesStore, ReportsEvents
 
 __all__ = [
+    "BreakerClosed",
+    "BreakerOpened",
     "ClockSkew",
     "CookieAmbiguous",
     "CookieHeaderRejected",
@@ -22,6 +25,7 @@ __all__ = [
     "Event",
     "LoggedIn",
     "NewDevice",
+    "ObservesStore",
     "OthersLoggedOut",
     "ReportsEvents",
     "ReuseDetected",
@@ -41,7 +45,8 @@ __all__ = [
 ]
 
 # Where users find them.
-Event.__module__ = Dispatcher.__module__ = CsrfRejected.__module__ = __name__
+for _kind in (BreakerClosed, BreakerOpened, CsrfRejected, Dispatcher, Event, ObservesStore):
+    _kind.__module__ = __name__
 
 
 # A kind that adds no field needs no decorator: making a dataclass is most of what importing this module costs.

@@ -1,4 +1,4 @@
-"""What happened to a session, to the log and to one callback."""
+"""What happened to a session, to the log and to callbacks."""
 
 import dataclasses
 import logging
@@ -32,6 +32,8 @@ KINDS = [kind for kind in vars(events).values() if isinstance(kind, type) and is
 
 # The name and the level are what log searches and alarms are made of: a change of them is announced.
 PROMISED = {
+    "breaker_closed": logging.WARNING,
+    "breaker_opened": logging.WARNING,
     "clock_skew": logging.WARNING,
     "cookie_ambiguous": logging.WARNING,
     "csrf_rejected": logging.WARNING,
@@ -243,3 +245,16 @@ def test_overwritten_is_logged_once_a_minute_for_each_key(heard: list[Event], ca
     assert [event.keys for event in heard if isinstance(event, ValueOverwritten)] == [
         ("cart",), ("cart",), ("cart", "hits"), ("hits", "cart"), ("cart",)
     ]  # fmt: skip
+
+
+def test_several_callbacks_are_called_in_their_order() -> None:
+    """One that raises does not keep the event from the next."""
+    heard: list[str] = []
+
+    def fail(event: Event) -> None:
+        heard.append("first")
+        raise ValueError("broken")
+
+    Dispatcher([fail, lambda event: heard.append(event.name)]).emit(SessionCreated)
+
+    assert heard == ["first", "created"]

@@ -1,14 +1,15 @@
-"""The base of all events, and what hands them out: to the log, and to one callback."""
+"""The base of all events, and what hands them out: to the log, and to callbacks."""
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from ..errors import ConfigError
 from .throttle import Throttle
 
-__all__ = ["Dispatcher", "Event", "ReportsEvents", "logger"]
+__all__ = ["Dispatcher", "Event", "ObservesStore", "OnEvent", "ReportsEvents", "logger"]
 
 logger = logging.getLogger("wsgi_session")
 
@@ -33,38 +34,47 @@ class Event:
     id: str | None = None
 
 
+OnEvent = Callable[[Event], None] | Sequence[Callable[[Event], None]]
+"""What is called with every event: one callable, or a list or tuple of them."""
+
+
 class Dispatcher:
-    """Hands events to :mod:`logging` (logger ``wsgi_session``) and to one callback.
+    """Hands events to :mod:`logging` (logger ``wsgi_session``) and to any number of callbacks.
 
     Args:
-        on_event: Called with every event, in the thread where it happened. We log what it raises and go on.
+        on_event: Called with every event, in the thread where it happened: one callable, or a list that we call in its
+            order. We log what one raises and go on.
         clock: Returns the time in Unix seconds. Default: ``time.time``, looked up at each call.
 
     .. versionadded:: 1.0
     """
 
-    __slots__ = ("_clock", "_logged", "_on_event")
+    __slots__ = ("_callbacks", "_clock", "_logged")
 
-    def __init__(
-        self, on_event: Callable[[Event], None] | None = None, clock: Callable[[], float] | None = None
-    ) -> None:
-        self._on_event = on_event
+    def __init__(self, on_event: OnEvent | None = None, clock: Callable[[], float] | None = None) -> None:
+        self._callbacks = _callbacks_of(on_event)
         self._clock = clock
         self._logged = Throttle(period_s=60)
 
     def emit(self, kind: type[Event], **details: Any) -> None:
         """Make an event of *kind* and hand it out; costs next to nothing when nobody listens."""
         is_logged = logger.isEnabledFor(kind.level)
-        if self._on_event is None and not is_logged:
+        if not self._callbacks and not is_logged:
             return
         event = kind(at=time.time() if self._clock is None else self._clock(), **details)
         if is_logged:
             self._log(event)
-        if self._on_event is not None:
+        for callback in self._callbacks:
             try:
-                self._on_event(event)
+                callback(event)
             except Exception:
                 logger.exception("on_event raised for the event %r; the session is not affected.", kind.name)
+
+    @property
+    def observers(self) -> "tuple[ObservesStore, ...]":
+        """Those of the callbacks that also want to know of each call of the store."""
+        callbacks: tuple[object, ...] = self._callbacks
+        return tuple(callback for callback in callbacks if isinstance(callback, ObservesStore))
 
     def _log(self, event: Event) -> None:
         if event.repetitive:
@@ -74,6 +84,31 @@ class Dispatcher:
             only: dict[str, Any] = {event.repetitive: items}
             event = replace(event, **only)
         logger.log(event.level, "session %s", _described(event))
+
+
+@runtime_checkable
+class ObservesStore(Protocol):
+    """A callback for ``on_event`` that is also told of each call that requests make of the store.
+
+    It is called in the thread of the request, and must be quick. We log what it raises and go on.
+
+    .. versionadded:: 1.0
+    """
+
+    def watch(self, store: object) -> None:
+        """Called once for each manager, with its store, before the first call."""
+        ...
+
+    def on_store_call(self, operation: str, seconds: float, outcome: str) -> None:
+        """Called after each call.
+
+        Args:
+            operation: The store's method, such as ``"load"``.
+            seconds: How long it took, by a clock that never goes back.
+            outcome: ``"ok"``; ``"miss"`` (``load``, ``touch`` or ``delete`` found no live record, ``create`` found
+                one); ``"conflict"`` (``update``: another request was faster, or the record is gone) or ``"failed"``.
+        """
+        ...
 
 
 @runtime_checkable
@@ -87,6 +122,29 @@ class ReportsEvents(Protocol):
     def events(self) -> Dispatcher:
         """Where it reports: a :class:`~wsgi_session.stores.StoreDispatcher`, which knows the caller of a method."""
         ...
+
+
+def _callbacks_of(on_event: OnEvent | None) -> tuple[Callable[[Event], None], ...]:
+    """Return the callables that *on_event* stands for. Raises ``ConfigError`` that names what is none."""
+    if on_event is None:
+        return ()
+    if callable(on_event) and not isinstance(on_event, type):
+        return (on_event,)
+    if not isinstance(on_event, list | tuple):
+        raise ConfigError(
+            f"on_event must be callable, a list of callables, or None; got {_named(on_event)}. It is called with each "
+            "event."
+        )
+    for number, each in enumerate(on_event):
+        if not callable(each) or isinstance(each, type):
+            raise ConfigError(f"on_event[{number}] must be callable with one event; got {_named(each)}.")
+    return tuple(on_event)
+
+
+def _named(thing: object) -> str:
+    if isinstance(thing, type):
+        return f"the class {thing.__name__}: write {thing.__name__}(...)"
+    return f"an object of type {type(thing).__name__}"
 
 
 def _described(event: Event) -> str:

@@ -3,8 +3,10 @@
 What the store itself reports during a call goes to the same dispatcher.
 """
 
+import logging
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from time import perf_counter
+from typing import Final, ParamSpec, TypeVar
 
 from ..errors import StoreUnavailable
 from ..events import Dispatcher, StoreFailed
@@ -18,11 +20,15 @@ __all__ = ["GuardedStore"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
+logger = logging.getLogger("wsgi_session")
+
+_UNSUCCESSFUL: Final = {"load": "miss", "create": "miss", "touch": "miss", "delete": "miss", "update": "conflict"}
+
 
 class GuardedStore:
     """A store that wraps another one and raises nothing but ``StoreUnavailable``."""
 
-    __slots__ = ("_able_store", "_events", "_index", "_store")
+    __slots__ = ("_able_store", "_events", "_index", "_observers", "_store")
 
     def __init__(self, store: Store, events: Dispatcher) -> None:
         self._store = store
@@ -33,6 +39,9 @@ class GuardedStore:
             self._able_store = store
         self._index = user_index_of(store)
         self._events = events
+        self._observers = events.observers
+        for observer in self._observers:
+            observer.watch(store)
 
     def load(self, key: str) -> Record | None:
         """Return the live record under *key*, or ``None``."""
@@ -101,6 +110,25 @@ class GuardedStore:
         self._call("close", self._store.close)
 
     def _call(self, operation: str, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._observers:
+            return self._observed(operation, method, *args, **kwargs)
+        return self._guarded(operation, method, *args, **kwargs)
+
+    def _observed(self, operation: str, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        outcome, started = "failed", perf_counter()
+        try:
+            answer = self._guarded(operation, method, *args, **kwargs)
+            outcome = _outcome_of(operation, answer)
+            return answer
+        finally:
+            seconds = perf_counter() - started
+            for observer in self._observers:
+                try:
+                    observer.on_store_call(operation, seconds, outcome)
+                except Exception:
+                    logger.exception("%r raised after a call of the store; the session is not affected.", observer)
+
+    def _guarded(self, operation: str, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         token = begin_reporting(self._events)
         try:
             return method(*args, **kwargs)
@@ -113,3 +141,11 @@ class GuardedStore:
             raise StoreUnavailable(f"the session store failed to {operation}: {type(error).__name__}") from error
         finally:
             end_reporting(token)
+
+
+def _outcome_of(operation: str, answer: object) -> str:
+    """Return what *answer* means to whoever measures; ``close`` and the others have no answer that could be bad."""
+    if answer is True or operation not in _UNSUCCESSFUL:
+        return "ok"
+    # A load answers with a record. From an update, a record is the newer one that was in its way.
+    return "ok" if answer and operation == "load" else _UNSUCCESSFUL[operation]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Self
 
+from .._common.dispatcher import OnEvent
 from .._common.options import checks_options
 from .._http.cookie import Cookie
 from .._session.identity import Client
@@ -13,7 +14,6 @@ from .._session.state import SessionState
 from .._session.transaction import Transaction
 from .._values.codec import Codec
 from ..errors import StoreUnavailable
-from ..events import Event
 from ..stores.contract import Store
 from .backend import StoreBackend
 from .capture import Captured
@@ -58,7 +58,7 @@ class SessionManager:
         cookie: Cookie | None = None,
         lifetime: Lifetime | None = None,
         codec: Codec | None = None,
-        on_event: Callable[[Event], None] | None = None,
+        on_event: OnEvent | None = None,
         clock: Callable[[], float] | None = None,
         max_bytes: int | None = None,
         user_key: str | None = None,

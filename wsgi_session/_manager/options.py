@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from .._common.clock import clock_of
+from .._common.dispatcher import OnEvent
 from .._http.cookie import Cookie
 from .._http.token import COMPACT, FULL, TokenForm, TokenSigner
 from .._session.lifetime import Lifetime
@@ -13,7 +14,7 @@ from .._values.codec import Codec, JSONCodec
 from .._values.frame_codec import FrameCodec
 from .._values.limits import DEFAULT_MAX_BYTES, MAX_DATA_BYTES
 from ..errors import ConfigError
-from ..events import Dispatcher, Event
+from ..events import Dispatcher
 from ..stores.contract import Store, SupportsMaxBytes
 from ..stores.url import DEFAULT_STORE_URL, store_from_url
 from .abilities import FINDS_USERS, user_index_of
@@ -135,15 +136,13 @@ def given_rules(
     cookie: Cookie | None,
     lifetime: Lifetime | None,
     codec: Codec | None,
-    on_event: Callable[[Event], None] | None,
+    on_event: OnEvent | None,
     clock: Callable[[], float] | None,
     max_bytes: int | None,
     users: tuple[str | None, int | None, Overflow, Sequence[Captured]],
     compact: bool,
 ) -> Rules:
     """Return the options of a manager, or their defaults. Raises ``ConfigError`` if one is not allowed."""
-    if on_event is not None and not callable(on_event):
-        raise ConfigError(f"on_event must be callable or None, got {type(on_event).__name__}.")
     user_key, max_sessions_per_user, overflow, capture = users
     cookie = given_cookie(cookie)
     max_bytes = given_max_bytes(max_bytes)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from .._common.dispatcher import OnEvent
 from .._common.options import checks_options
 from .._http.cookie import Cookie
 from .._manager.capture import Captured
@@ -14,7 +15,6 @@ from .._session.lifetime import Lifetime
 from .._session.session import Session, transaction_of
 from .._values.codec import Codec
 from ..errors import ConfigError
-from ..events import Event
 from ..stores.contract import Store
 from ..stores.memory import MemoryStore
 from .response import Response
@@ -53,7 +53,8 @@ class SessionMiddleware(Wrapper):
         codec: How one value becomes bytes.
         environ_key: Where the session is in ``environ``; also under ``"wsgi_session." + environ_key`` unless the
             key has a dot of its own.
-        on_event: Called with every :class:`~wsgi_session.Event`. We log what it raises and go on.
+        on_event: Called with every :class:`~wsgi_session.Event`: one callable, or a list, such as
+            ``[metrics, audit]``. We log what one raises and go on.
         clock: Returns the time in Unix seconds. Default: ``time.time``, looked up at each call.
         max_bytes: How many bytes all values of one session may have together, as stored: 64 KiB by default, at most
             1 MiB. What has more raises ``SessionTooLarge`` at the commit.
@@ -92,7 +93,7 @@ class SessionMiddleware(Wrapper):
         lifetime: Lifetime | None = None,
         codec: Codec | None = None,
         environ_key: str = "session",
-        on_event: Callable[[Event], None] | None = None,
+        on_event: OnEvent | None = None,
         clock: Callable[[], float] | None = None,
         max_bytes: int | None = None,
         user_key: str | None = None,

@@ -7,7 +7,9 @@ from datetime import timedelta
 import pytest
 
 from wsgi_session.errors import SessionError, StoreUnavailable
+from wsgi_session.events import BreakerClosed, BreakerOpened, Dispatcher, Event
 from wsgi_session.stores._parts.breaker import Breaker
+from wsgi_session.stores._parts.reporting import reporting_to
 from wsgi_session.testing import FakeClock
 from wsgi_session.testing.together import at_once, in_processes
 
@@ -292,3 +294,26 @@ def test_servers_fail_each_for_itself() -> None:
 
     assert down.is_spared
     assert not up.is_spared
+
+
+# --- what it reports -------------------------------------------------------------------------------------------------
+
+
+def test_it_reports_that_it_opens_and_closes_once_each(server: Server) -> None:
+    """An outage is two events, however many calls fail in it; whoever calls the store gets them."""
+    heard: list[Event] = []
+
+    with reporting_to(Dispatcher(heard.append, server.clock)):
+        server.fail(4)
+        server.ask()
+        server.fail(5)
+        server.clock.advance(timedelta(seconds=2))
+        server.fail(1)
+        server.clock.advance(timedelta(seconds=2))
+        server.ask()
+        server.ask()
+
+    assert [(type(event), getattr(event, "server", "")) for event in heard] == [
+        (BreakerOpened, "the server"),
+        (BreakerClosed, "the server"),
+    ]

@@ -117,3 +117,14 @@ def test_two_first_requests_at_once_share_a_manager() -> None:
 
     with project():
         assert managers._current.make() is managers._current.make() is session_manager()
+
+
+def test_callbacks_get_the_events() -> None:
+    heard: list[str] = []
+
+    with project(SESSION_ON_EVENT=[lambda event: heard.append(event.name)]):
+        session = session_manager().open("")
+        session["visits"] = 1
+        session_manager().commit(session, status=200)
+
+    assert heard == ["created"]

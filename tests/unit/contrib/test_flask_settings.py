@@ -366,3 +366,11 @@ def test_a_user_has_no_more_sessions_than_the_setting_says() -> None:
         assert [client.get("/get").json.get("_user_id") for client in clients] == [first, second]
     with pytest.raises(ConfigError, match="max_sessions_per_user"):
         flask_app(SESSION_MAX_PER_USER=0)
+
+
+def test_callbacks_get_the_events() -> None:
+    heard: list[str] = []
+
+    flask_app(SESSION_ON_EVENT=[lambda event: heard.append(event.name)]).test_client().get("/set/a/1")
+
+    assert heard == ["created"]

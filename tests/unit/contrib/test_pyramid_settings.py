@@ -149,3 +149,14 @@ def test_a_user_has_no_more_sessions_than_the_setting_says() -> None:
         second.login("ada")
     with pytest.raises(ConfigError, match="max_sessions_per_user must be a whole number"):
         manager_of(session_max_sessions_per_user="many")
+
+
+def test_callbacks_get_the_events() -> None:
+    heard: list[str] = []
+    manager = manager_of(session_store=MemoryStore(), session_on_event=lambda event: heard.append(event.name))
+
+    session = manager.open("")
+    session["visits"] = 1
+    manager.commit(session, status=200)
+
+    assert heard == ["created"]

@@ -148,3 +148,84 @@ def test_a_wrapper_that_hands_on_the_rest_is_asked_for_its_own_update() -> None:
     GuardedStore(wrapper, Dispatcher(None, FakeClock())).update_or_load("k", RECORD, version=1)
 
     assert wrapper.updates == 1
+
+
+class Observer:
+    """Notes what it is told, and may fail then."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.stores: list[object] = []
+        self.calls: list[tuple[str, str]] = []
+        self.seconds: list[float] = []
+
+    def __call__(self, event: Event) -> None:
+        pass
+
+    def watch(self, store: object) -> None:
+        self.stores.append(store)
+
+    def on_store_call(self, operation: str, seconds: float, outcome: str) -> None:
+        self.calls.append((operation, outcome))
+        self.seconds.append(seconds)
+        if self.error is not None:
+            raise self.error
+
+
+def test_an_observer_is_told_of_each_call_and_its_outcome() -> None:
+    """A callback with the two methods gets the store, and each call; another callback does not disturb it."""
+    observer, real = Observer(), MemoryStore()
+    store = GuardedStore(real, Dispatcher([print, observer], FakeClock()))
+
+    store.load("k")
+    store.create("k", RECORD)
+    store.create("k", RECORD)
+    loaded = store.load("k")
+    assert loaded is not None
+    store.touch("k", seen_at=2.0, expires_at=2e9)
+    store.update("k", RECORD, version=loaded.version)
+    store.update("k", RECORD, version=loaded.version)
+    store.update_or_load("k", RECORD, version=loaded.version)
+    store.scan_user("ann")
+    store.delete("k")
+    store.delete("k")
+    store.touch("k", seen_at=2.0, expires_at=2e9)
+
+    assert observer.stores == [real]
+    assert observer.calls == [
+        ("load", "miss"),
+        ("create", "ok"),
+        ("create", "miss"),
+        ("load", "ok"),
+        ("touch", "ok"),
+        ("update", "ok"),
+        ("update", "conflict"),
+        ("update", "conflict"),
+        ("scan_user", "ok"),
+        ("delete", "ok"),
+        ("delete", "miss"),
+        ("touch", "miss"),
+    ]
+    assert all(0 <= seconds < 60 for seconds in observer.seconds)
+
+
+def test_a_call_that_fails_is_observed() -> None:
+    """The error goes on as it is."""
+    observer = Observer()
+    store = GuardedStore(BrokenStore(ConnectionError()), Dispatcher(observer, FakeClock()))  # type: ignore[arg-type]
+
+    with pytest.raises(StoreUnavailable):
+        store.load("k")
+
+    assert observer.calls == [("load", "failed")]
+
+
+def test_an_observer_that_fails_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """The request gets its answer, the next observer its call, and the log the error."""
+    observer = Observer()
+    store = GuardedStore(MemoryStore(), Dispatcher([Observer(ValueError("broken")), observer], FakeClock()))
+
+    assert store.create("k", RECORD) is True
+
+    assert observer.calls == [("create", "ok")]
+    assert "raised after a call of the store" in caplog.text

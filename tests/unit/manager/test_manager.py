@@ -39,7 +39,16 @@ def site() -> Managed:
         pytest.param({"cookie": Cookie}, "cookie must be a Cookie, such as Cookie()", id="cookie class"),
         pytest.param({"lifetime": 3600}, "lifetime must be a Lifetime, such as Lifetime(); got 3600", id="lifetime"),
         pytest.param({"clock": 1.5}, "clock must be callable, such as time.time; got float", id="clock"),
-        pytest.param({"on_event": []}, "on_event must be callable or None, got list", id="on_event"),
+        pytest.param({"on_event": "print"}, "or None; got an object of type str. It is called with", id="on_event"),
+        pytest.param({"on_event": FakeClock}, "got the class FakeClock: write FakeClock", id="on_event, a class"),
+        pytest.param(
+            {"on_event": [print, 7]}, "on_event[1] must be callable with one event; got", id="on_event, an item"
+        ),
+        pytest.param(
+            {"on_event": (FakeClock,)},
+            "on_event[0] must be callable with one event; got",
+            id="on_event, a class in a list",
+        ),
         pytest.param({"codec": object()}, "codec must be", id="codec"),
         pytest.param({"codec": JSONCodec}, "codec must be", id="codec class"),
         pytest.param({"user_key": ""}, "user_key must be a key of the session, such as '_user_id'", id="user_key"),

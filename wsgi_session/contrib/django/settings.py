@@ -15,6 +15,7 @@ from .._secrets import as_tuple, checked_secrets
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..._common.dispatcher import OnEvent
     from ..._manager.capture import Captured
     from ..._manager.rules import Overflow
     from ...importers.importer import Importer
@@ -36,6 +37,7 @@ NAMES = frozenset(
         "SESSION_EXPIRE_AT_BROWSER_CLOSE",
         "SESSION_IMPORTERS",
         "SESSION_MAX_PER_USER",
+        "SESSION_ON_EVENT",
         "SESSION_OVERFLOW",
         "SESSION_SECRET",
         "SESSION_STORE_URL",
@@ -67,6 +69,7 @@ class Settings(NamedTuple):
     capture: "Sequence[Captured]"
     max_per_user: int | None
     overflow: "Overflow"
+    on_event: "OnEvent | None"
 
     def __repr__(self) -> str:
         return "Settings(...)"  # error pages show local variables: leave the secrets out
@@ -91,6 +94,7 @@ class Settings(NamedTuple):
             getattr(settings, "SESSION_CAPTURE", ()),
             getattr(settings, "SESSION_MAX_PER_USER", None),
             getattr(settings, "SESSION_OVERFLOW", "evict_oldest"),
+            getattr(settings, "SESSION_ON_EVENT", None),
         )
 
     def make_manager(self, store: Store | None = None) -> SessionManager:
@@ -127,6 +131,7 @@ class Settings(NamedTuple):
                 capture=self.capture,
                 max_sessions_per_user=self.max_per_user,
                 overflow=self.overflow,
+                on_event=self.on_event,
             )
         except ConfigError as error:
             raise ConfigError(f"Django's sessions cannot be configured: {error}") from None

@@ -16,6 +16,7 @@ from .._secrets import as_tuple, checked_secrets
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..._common.dispatcher import OnEvent
     from ..._manager.capture import Captured
     from ..._manager.rules import Overflow
     from ...importers.importer import Importer
@@ -26,6 +27,7 @@ DEFAULTS: dict[str, Any] = {
     "SESSION_CAPTURE": (),
     "SESSION_IMPORTERS": (),
     "SESSION_MAX_PER_USER": None,
+    "SESSION_ON_EVENT": None,
     "SESSION_OVERFLOW": "evict_oldest",
     "SESSION_REMEMBER": False,
     "SESSION_SECRET": None,
@@ -48,6 +50,7 @@ class Settings(NamedTuple):
     capture: "Sequence[Captured]"
     max_per_user: int | None
     overflow: "Overflow"
+    on_event: "OnEvent | None"
     lifetime: timedelta
     is_refreshed: bool
     name: str
@@ -80,6 +83,7 @@ class Settings(NamedTuple):
             config.get("SESSION_CAPTURE", ()),
             config.get("SESSION_MAX_PER_USER", None),
             config.get("SESSION_OVERFLOW", "evict_oldest"),
+            config.get("SESSION_ON_EVENT"),
             app.permanent_session_lifetime,
             config["SESSION_REFRESH_EACH_REQUEST"],
             interface.get_cookie_name(app),
@@ -119,6 +123,7 @@ class Settings(NamedTuple):
                 capture=self.capture,
                 max_sessions_per_user=self.max_per_user,
                 overflow=self.overflow,
+                on_event=self.on_event,
             )
         except ConfigError as error:
             raise ConfigError(f"Flask's sessions cannot be configured: {error}") from None

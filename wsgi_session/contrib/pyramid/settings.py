@@ -25,6 +25,7 @@ _KNOWN: Final = (
     "max_bytes",
     "max_sessions_per_user",
     "overflow",
+    "on_event",
     "capture",
     *(f"{name}_seconds" for name in _LIMITS),
     *(f"cookie_{name}" for name in (*_COOKIE_TEXTS, *_COOKIE_FLAGS)),
@@ -69,6 +70,7 @@ def manager_of(settings: Mapping[str, Any]) -> SessionManager:
             max_sessions_per_user=_optional_integer("max_sessions_per_user", own),
             overflow=own.get("overflow", "evict_oldest"),
             capture=_names(own.get("capture", ())),
+            on_event=own.get("on_event"),
         )
     except ConfigError as error:
         raise ConfigError(f"Pyramid's sessions cannot be configured: {error}") from None

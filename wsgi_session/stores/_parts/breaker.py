@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Self
 
 from ...errors import StoreUnavailable
+from ...events import BreakerClosed, BreakerOpened
 from .per_process import PerProcess
+from .reporting import StoreDispatcher
 
 __all__ = ["Breaker"]
 
@@ -41,6 +43,7 @@ class Breaker:
         self._failures = 0
         self._closed_until = 0.0
         self._trial = PerProcess(_Trial)
+        self._events = StoreDispatcher()
 
     def call(self) -> "_Call":
         """Wrap one call of the server, in a ``with`` block. Errors pass through.
@@ -63,11 +66,16 @@ class Breaker:
             if error is None:
                 if self._failures:
                     with self._trial.get().lock:
-                        self._failures = 0
+                        is_answering_again, self._failures = self._failures >= MAX_FAILURES, 0
+                    if is_answering_again:
+                        self._events.emit(BreakerClosed, server=self._server)
             elif issubclass(error, self._connection_errors) and not issubclass(error, self._answers):
                 with self._trial.get().lock:
                     self._failures += 1
                     self._closed_until = self._clock() + PAUSE_S
+                    is_newly_down = self._failures == MAX_FAILURES
+                if is_newly_down:
+                    self._events.emit(BreakerOpened, server=self._server)
         finally:
             if is_trial:
                 self._trial.get().is_under_way = False
