@@ -21,10 +21,21 @@ from .visit import Browser
 BUDGET = 1.05
 SECRET = "an-example-of-a-secret-for-benchmarks-only-0123"
 
-KINDS: dict[str, Callable[[], Callable[[Event], None]]] = {
-    "Prometheus": lambda: PrometheusMetrics(registry=CollectorRegistry()),
-    "OpenTelemetry": lambda: OpenTelemetryMetrics(meter_provider=MeterProvider([InMemoryMetricReader()])),
-}
+Metrics = tuple[Callable[[Event], None], Callable[[], object]]
+"""What is passed as ``on_event``, and what the scrape or the export does."""
+
+
+def _prometheus() -> Metrics:
+    registry = CollectorRegistry()
+    return PrometheusMetrics(registry=registry), lambda: list(registry.collect())
+
+
+def _opentelemetry() -> Metrics:
+    reader = InMemoryMetricReader()
+    return OpenTelemetryMetrics(meter_provider=MeterProvider([reader])), reader.get_metrics_data
+
+
+KINDS = {"Prometheus": _prometheus, "OpenTelemetry": _opentelemetry}
 
 
 def measure(places: dict[str, str], *, pairs: int, calls: int, tick: Tick) -> Table:
@@ -32,14 +43,15 @@ def measure(places: dict[str, str], *, pairs: int, calls: int, tick: Tick) -> Ta
     table = Table("metrics", "What metrics add to a request that reads its session, with 1 KB in it")
     for label, url in places.items():
         for kind, make in KINDS.items():
-            store = store_from_url(url)
+            store, (metrics, collect) = store_from_url(url), make()
             sites = {
                 name: SessionMiddleware(_application, store, secret=SECRET, on_event=each)
-                for name, each in (("without", None), ("with", make()))
+                for name, each in (("without", None), ("with", metrics))
             }
             times = interleaved(
-                {name: _reader(site) for name, site in sites.items()}, rounds=pairs, calls=calls, tick=tick
+                {name: _reader(site) for name, site in sites.items()}, rounds=pairs, calls=calls, tick=collect
             )
+            tick()
             ratios = [_of_round(times["with"], n, calls) / _of_round(times["without"], n, calls) for n in range(pairs)]
             low, factor, high = interval(ratios)
             table.add(

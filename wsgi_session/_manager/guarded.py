@@ -110,28 +110,13 @@ class GuardedStore:
         self._call("close", self._store.close)
 
     def _call(self, operation: str, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        if self._observers:
-            return self._observed(operation, method, *args, **kwargs)
-        return self._guarded(operation, method, *args, **kwargs)
-
-    def _observed(self, operation: str, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        outcome, started = "failed", perf_counter()
-        try:
-            answer = self._guarded(operation, method, *args, **kwargs)
-            outcome = _outcome_of(operation, answer)
-            return answer
-        finally:
-            seconds = perf_counter() - started
-            for observer in self._observers:
-                try:
-                    observer.on_store_call(operation, seconds, outcome)
-                except Exception:
-                    logger.exception("%r raised after a call of the store; the session is not affected.", observer)
-
-    def _guarded(self, operation: str, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         token = begin_reporting(self._events)
+        outcome, started = "failed", perf_counter() if self._observers else 0.0
         try:
-            return method(*args, **kwargs)
+            answer = method(*args, **kwargs)
+            if self._observers:
+                outcome = _outcome_of(operation, answer)
+            return answer
         except StoreUnavailable as error:
             self._events.emit(StoreFailed, operation=operation, error=str(error))
             raise
@@ -141,6 +126,15 @@ class GuardedStore:
             raise StoreUnavailable(f"the session store failed to {operation}: {type(error).__name__}") from error
         finally:
             end_reporting(token)
+            if self._observers:
+                self._observe(operation, perf_counter() - started, outcome)
+
+    def _observe(self, operation: str, seconds: float, outcome: str) -> None:
+        for observer in self._observers:
+            try:
+                observer.on_store_call(operation, seconds, outcome)
+            except Exception:
+                logger.exception("%r raised after a call of the store; the session is not affected.", observer)
 
 
 def _outcome_of(operation: str, answer: object) -> str:
