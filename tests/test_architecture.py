@@ -23,9 +23,9 @@ FLOORS = {
     "_http": "cookie headers token / secret",
     "_values": "former / frame_codec / codec value / parts / to_json / from_json frame plain_json / limits meta moment",
     "importers": "beaker django flask / importer signature tagged_json / envelope event option payload / key_value",
-    "stores": "url / memcached memory redis sql sqlite / _parts / contract / record report",
-    "stores/_parts": "breaker / epoch file_report fork option packed per_process permissions reasons reporting resting "
-    "row sqlite_file table",
+    "stores": "url / memcached memory migrating mover redis sql sqlite / _parts / contract / record report",
+    "stores/_parts": "breaker / epoch file_report fork moved option packed per_process permissions reasons reporting "
+    "resting row sqlite_file table",
     "stores/memcached": "store / report / server / replies room",
     "stores/redis": "store / address report scan users / keyspace / topology / node / connections watch "
     "/ driver replies scripts",
@@ -52,7 +52,7 @@ FLOORS = {
     "_pages": "answer wording",
     "dashboard": "application / pages / ending history / row / chart stats view",
     "demo": "server / site / devices / answers / words / journal",
-    "cli": "commands / demo doctor sessions stats store / opening / output units / keygen",
+    "cli": "commands / demo doctor migrate sessions stats store / opening / output units / keygen",
 }
 
 # For the outside world: they may use any library that has no door.

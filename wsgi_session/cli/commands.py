@@ -6,6 +6,7 @@ from .. import __version__
 from .demo import demo
 from .doctor import doctor
 from .keygen import COMMANDS, KEYGEN_HELP, print_secret
+from .migrate import migrate
 from .sessions import list_sessions, revoke, show
 from .stats import stats
 from .store import ping, print_ddl, sweep
@@ -34,5 +35,5 @@ def cli() -> None:
 
 
 cli.command("keygen", short_help=COMMANDS["keygen"], help=KEYGEN_HELP)(print_secret)
-for command in (demo, doctor, list_sessions, ping, print_ddl, revoke, show, stats, sweep):
+for command in (demo, doctor, list_sessions, migrate, ping, print_ddl, revoke, show, stats, sweep):
     cli.add_command(command)

@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "doctor": "Report what is weak or wrong in an application or a site.",
     "keygen": "Print a new secret.",
     "list": "List the live sessions of a store.",
+    "migrate": "Move all sessions to another store while applications run.",
     "ping": "Measure a store, and find settings that lose sessions.",
     "revoke": "End sessions: single ones, those of a user, or all.",
     "show": "Show one session.",

@@ -21,6 +21,7 @@ __all__ = [
     "FindingLevel",
     "MemcachedStore",
     "MemoryStore",
+    "MigratingStore",
     "RedisStore",
     "SQLStore",
     "SQLiteStore",
@@ -40,6 +41,7 @@ __all__ = [
 # An application uses one store, so we import none of the others. A type checker sees them all.
 if TYPE_CHECKING:
     from .memcached import MemcachedStore
+    from .migrating import MigratingStore
     from .redis import RedisStore
     from .report import Finding, FindingLevel, StoreReport, SupportsReport
     from .sql import SQLStore, ddl
@@ -50,6 +52,8 @@ else:
         match name:
             case "MemcachedStore":
                 from . import memcached as home
+            case "MigratingStore":
+                from . import migrating as home
             case "RedisStore":
                 from . import redis as home
             case "Finding" | "FindingLevel" | "StoreReport" | "SupportsReport":
