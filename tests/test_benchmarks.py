@@ -39,6 +39,7 @@ def main(monkeypatch: pytest.MonkeyPatch, require):
         pytest.param("memory --count 300 --on sqlite --on postgresql --on redis --on memcached", 5, id="memory"),
         pytest.param("redis --count 100", 5, id="redis"),
         pytest.param("import --rounds 1", 1, id="import"),
+        pytest.param("metrics --pairs 2 --calls 5 --on memory --on sqlite", 4, id="metrics"),
     ],
 )
 def test_a_benchmark_runs_to_its_end(main, command: str, rows: int, tmp_path: Path) -> None:

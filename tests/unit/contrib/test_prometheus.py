@@ -1,7 +1,11 @@
 """The metrics for Prometheus, from a scripted day to the text that it scrapes."""
 
 import math
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,3 +146,36 @@ def test_a_store_that_cannot_count_is_refused_at_the_start(registry: CollectorRe
 
     with pytest.raises(ConfigError, match="live_sessions=True needs a store that counts: PlainStore cannot"):
         SessionMiddleware(lambda *_: [], PlainStore(MemoryStore()), secret=SECRET, on_event=metrics)
+
+
+WORKER = """
+from wsgi_session import SessionCreated
+from wsgi_session.events import BreakerOpened
+from wsgi_session.contrib.prometheus import PrometheusMetrics
+metrics = PrometheusMetrics()
+metrics(SessionCreated(at=1))
+metrics.on_store_call("load", 0.001, "ok")
+metrics(BreakerOpened(at=1, server="redis"))
+print("ready", flush=True)
+input()
+"""
+
+
+def test_the_workers_of_a_server_add_up(tmp_path: Path) -> None:
+    """With PROMETHEUS_MULTIPROC_DIR, one scrape shows the counters of all processes, and any open breaker."""
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    workers = [subprocess.Popen([sys.executable, "-c", WORKER], env=environment, **pipes) for _ in range(2)]
+    try:
+        assert [worker.stdout.readline() for worker in workers if worker.stdout] == ["ready\n"] * 2
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, path=str(tmp_path))
+
+        assert samples(registry, "wsgi_session_events_total")["created", ""] == 2
+        assert samples(registry, "wsgi_session_store_call_seconds_count") == {("load", "ok"): 2}
+        assert samples(registry, "wsgi_session_breaker_open") == {("redis",): 1}
+    finally:
+        for worker in workers:
+            worker.communicate("\n", timeout=60)
