@@ -24,8 +24,8 @@ FLOORS = {
     "_values": "former / frame_codec / codec value / parts / to_json / from_json frame plain_json / limits meta moment",
     "importers": "beaker django flask / importer signature tagged_json / envelope event option payload / key_value",
     "stores": "url / memcached memory migrating mover redis sql sqlite / _parts / contract / record report",
-    "stores/_parts": "breaker / epoch file_report fork moved option packed per_process permissions reasons reporting "
-    "resting row sqlite_file table",
+    "stores/_parts": "breaker / clock_report epoch file_report fork moved option packed per_process permissions "
+    "reasons reporting resting row sqlite_file table",
     "stores/memcached": "store / report / server / replies room",
     "stores/redis": "store / address report scan users / keyspace / topology / node / connections watch "
     "/ driver replies scripts",

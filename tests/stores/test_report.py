@@ -1,6 +1,7 @@
 """What each store says of its server: the version, and the settings that can lose sessions or show them."""
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -135,8 +136,10 @@ def test_postgresql_that_can_lose_sessions_is_found(postgres: Server, opened: Op
     opened(url).load("0" * 64)
     weak = f"{url}&options=-csynchronous_commit%3Doff%20-cdefault_transaction_read_only%3Don"
     plain = found(opened(url))
-    with sa.create_engine(url.partition("?")[0], isolation_level="AUTOCOMMIT").connect() as connection:
+    engine = sa.create_engine(url.partition("?")[0], isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
         connection.exec_driver_sql("ALTER TABLE reported SET UNLOGGED")
+    engine.dispose()
 
     assert plain == {"fsync": "error", "full_page_writes": "error"}
     assert found(opened(weak)) == {
@@ -172,6 +175,23 @@ def test_without_a_binary_log_nothing_has_to_be_synced() -> None:
 
 
 # --- Redis, Valkey ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.server
+def test_a_clock_that_differs_from_the_server_s_is_found(services: Services, postgres: Server, mariadb: Server) -> None:
+    """By more than a minute, ahead or behind."""
+    urls = [
+        f"redis://127.0.0.1:{services.redis().port}",
+        f"postgresql+psycopg://test@127.0.0.1:{postgres.port}/postgres?table=clocks",
+        f"mariadb+pymysql://root@127.0.0.1:{mariadb.port}/mysql",
+    ]
+    for url in urls:
+        for skew_s, words in {-90.0: "seconds ahead of", 90.0: "seconds behind", 30.0: ""}.items():
+            store = store_from_url(url, clock=lambda skew_s=skew_s: time.time() + skew_s)  # type: ignore[misc]
+            texts = [finding.text for finding in findings(store) if finding.subject == "clock"]
+            store.close()
+
+            assert [words in text for text in texts] == [True] * bool(words), url
 
 
 @pytest.fixture(params=["redis", "valkey"])

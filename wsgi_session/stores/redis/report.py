@@ -1,9 +1,10 @@
 """What Redis or Valkey servers say of themselves."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from ...errors import StoreUnavailable
+from .._parts.clock_report import clock_findings
 from ..report import Finding, StoreReport
 from .keyspace import Keyspace
 from .node import Node
@@ -13,13 +14,16 @@ __all__ = ["report_of"]
 _LOOPBACK: Final = ("127.", "-127.", "::1", "-::1", "localhost")
 
 
-def report_of(keyspace: Keyspace) -> StoreReport:
+def report_of(keyspace: Keyspace, clock: Callable[[], float]) -> StoreReport:
     """Return the report of all servers of *keyspace*. Raises ``StoreUnavailable`` if one does not answer."""
     findings, versions = [], []
     for node in keyspace.nodes():
         info, config, user = _answers_of(keyspace, node)
         versions.append(_version_in(info))
         findings += [*_capacity(info), *_durability(info, config), *_access(config, user)]
+        now = clock()
+        # Not before Redis 6.2.
+        findings += clock_findings(float(info.get("server_time_usec", now * 1e6)) / 1e6, now)
     return StoreReport(
         # What several servers of a cluster have in common is said once.
         server=keyspace.place,

@@ -177,7 +177,7 @@ class RedisStore:
         """Return the servers' versions, and what their settings can lose."""
         from .report import report_of
 
-        return report_of(self._keyspace)
+        return report_of(self._keyspace, self._clock)
 
     def close(self) -> None:
         """Close this process's connections. The next call of another method opens new ones."""

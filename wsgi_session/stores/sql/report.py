@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
+from .._parts.clock_report import clock_findings
 from .._parts.file_report import file_findings
 from ..report import Finding, FindingLevel, StoreReport
 from .database import Database
@@ -84,50 +85,52 @@ _POSTGRESQL_SETTINGS: Final = sa.text(
     "SELECT name, setting FROM pg_settings WHERE name IN"
     " ('server_version', 'fsync', 'full_page_writes', 'synchronous_commit', 'default_transaction_read_only')"
     " UNION ALL SELECT 'in_recovery', pg_is_in_recovery()::text"
+    " UNION ALL SELECT 'clock', extract(epoch FROM clock_timestamp())::text"
     " UNION ALL SELECT 'persistence of the table', relpersistence::text FROM pg_class WHERE oid = to_regclass(:table)"
 )
 _MYSQL_SETTINGS: Final = sa.text(
     "SHOW GLOBAL VARIABLES WHERE variable_name IN"
     " ('version', 'innodb_flush_log_at_trx_commit', 'innodb_doublewrite', 'sync_binlog', 'log_bin', 'read_only')"
 )
-
-
+_MYSQL_CLOCK: Final = sa.text("SELECT UNIX_TIMESTAMP(SYSDATE(6))")
 _SQLITE_SETTINGS: Final = sa.text("SELECT sqlite_version(), file FROM pragma_database_list WHERE name = 'main'")
 
 _Read = tuple[str, Iterable[Finding]]
 """A version, and what was found."""
 
 
-def report_of(database: Database, table: str) -> StoreReport:
+def report_of(database: Database, table: str, clock: Callable[[], float]) -> StoreReport:
     """Return the report of *database*. Raises ``StoreUnavailable`` if it does not answer."""
     read = _READERS.get(database.dialect, _READERS["other"])
-    version, findings = read(database, table)
+    version, findings = read(database, table, clock)
     return StoreReport(server=database.server, version=version, findings=tuple(findings))
 
 
-def _read_postgresql(database: Database, table: str) -> _Read:
+def _read_postgresql(database: Database, table: str, clock: Callable[[], float]) -> _Read:
     settings = _settings(database.read(_POSTGRESQL_SETTINGS, {"table": table}))
-    return settings["server_version"], _broken(_POSTGRESQL, settings)
+    skew = clock_findings(float(settings["clock"]), clock())
+    return settings["server_version"], [*_broken(_POSTGRESQL, settings), *skew]
 
 
-def _read_mysql(database: Database, _table: str) -> _Read:
+def _read_mysql(database: Database, _table: str, clock: Callable[[], float]) -> _Read:
     settings = _settings(database.read(_MYSQL_SETTINGS, {}))
-    return settings["version"], _broken(_MYSQL, settings)
+    ((server_s,),) = database.read(_MYSQL_CLOCK, {})
+    return settings["version"], [*_broken(_MYSQL, settings), *clock_findings(float(server_s), clock())]
 
 
-def _read_sqlite(database: Database, _table: str) -> _Read:
+def _read_sqlite(database: Database, _table: str, _clock: Callable[[], float]) -> _Read:
     ((version, path),) = database.read(_SQLITE_SETTINGS, {})
     ((journal_mode,),) = database.read(sa.text("PRAGMA journal_mode"), {})
     return version, file_findings(Path(path), journal_mode) if path else ()
 
 
-_READERS: Final[dict[str, Callable[[Database, str], _Read]]] = {
+_READERS: Final[dict[str, Callable[[Database, str, Callable[[], float]], _Read]]] = {
     "postgresql": _read_postgresql,
     "mysql": _read_mysql,
     "mariadb": _read_mysql,
     "sqlite": _read_sqlite,
     # One that SQLAlchemy knows and we do not.
-    "other": lambda database, _: (database.dialect, ()),
+    "other": lambda database, *_: (database.dialect, ()),
 }
 
 

@@ -199,7 +199,7 @@ class SQLStore:
         """Return the database's version, and what its settings can lose."""
         from .report import report_of
 
-        return report_of(self._database, self._table)
+        return report_of(self._database, self._table, self._clock)
 
     def close(self) -> None:
         """Close the idle connections now and the others after their use; those of your own ``Engine`` stay open."""
