@@ -1,6 +1,9 @@
 """``wsgi-session list``, ``show`` and ``revoke``: what they print where, and what they refuse."""
 
 import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,7 +11,9 @@ import click
 import pytest
 from support.command import fill, key_of, run, run_on_terminal
 
+from wsgi_session import Record
 from wsgi_session._values.frame import join_frame
+from wsgi_session.cli import opening
 from wsgi_session.cli.units import duration, size
 from wsgi_session.stores import SQLiteStore
 
@@ -318,3 +323,28 @@ def test_a_user_that_no_session_can_have_is_refused(url: str) -> None:
 
     assert result.exit_code == 1
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_page_reads_no_more_than_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 20 000 sessions the first page takes one more than it has: the one that says that there are more."""
+    store = SQLiteStore(tmp_path / "many.sqlite3")
+    store.count()
+    with closing(sqlite3.connect(tmp_path / "many.sqlite3")) as connection, connection:
+        connection.executemany(
+            "INSERT INTO wsgi_sessions (key, frame, created_at, seen_at, expires_at) VALUES (?, x'', 0, 0, 1e12)",
+            [(key_of(number),) for number in range(20_000)],
+        )
+    store.close()
+    read = []
+
+    class Counting(SQLiteStore):
+        def scan(self) -> Iterator[tuple[str, Record]]:
+            for found in super().scan():
+                read.append(found)
+                yield found
+
+    monkeypatch.setattr(opening, "store_from_url", lambda _url: Counting(tmp_path / "many.sqlite3"))
+
+    result = run("list", "--store", "counting://", "--limit", "50")
+
+    assert (result.exit_code, len(result.stdout.splitlines()), len(read)) == (0, 50, 51)
