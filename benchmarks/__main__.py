@@ -13,6 +13,7 @@ from . import (
     calls,
     capacity,
     charts,
+    commands,
     contention,
     imports,
     in_process,
@@ -191,6 +192,28 @@ def measure_users(few: int, many: int, pairs: int, names: tuple[str, ...], out: 
     """Find the sessions of one user among a thousand, and among a million."""
     with _places(names) as places, _ticking() as tick:
         _show([users.measure(places, few=few, many=many, pairs=pairs, tick=tick)], out)
+
+
+@main.command("list")
+@click.option("--few", default=1_000, show_default=True, help="Sessions in the small store.")
+@click.option("--many", default=1_000_000, show_default=True, help="Sessions in the large store.")
+@click.option("--rounds", default=10, show_default=True, help="Runs of the command on each of the two.")
+@_on("sqlite", "postgresql", "mariadb", "redis", "valkey", default=("sqlite", "postgresql", "redis"))
+@_out
+def measure_list(few: int, many: int, rounds: int, names: tuple[str, ...], out: Path | None) -> None:
+    """List the first sessions of a thousand, and of a million."""
+    with _places(names) as places, _ticking() as tick:
+        _show([commands.measure_list(places, few=few, many=many, rounds=rounds, tick=tick)], out)
+
+
+@main.command("migrate")
+@click.option("--count", default=200_000, show_default=True, help="Sessions to move.")
+@_on("sqlite", "postgresql", "mariadb", default=("sqlite", "postgresql"))
+@_out
+def measure_migrate(count: int, names: tuple[str, ...], out: Path | None) -> None:
+    """Move sessions to Redis."""
+    with _places([*names, "redis"]) as (*places, target), _ticking() as tick:
+        _show([commands.measure_migrate(places, target, count=count, tick=tick)], out)
 
 
 @main.command("sweep")

@@ -35,6 +35,8 @@ def main(monkeypatch: pytest.MonkeyPatch, require):
         pytest.param(
             "users --few 10 --many 40 --pairs 2 --on sqlite --on postgresql --on mariadb --on redis", 4, id="users"
         ),
+        pytest.param("list --few 10 --many 60 --rounds 1 --on sqlite --on postgresql --on redis", 3, id="list"),
+        pytest.param("migrate --count 40 --on sqlite --on postgresql", 2, id="migrate"),
         pytest.param("sweep --expired 300 --idle 0.5 --on sqlite --on postgresql", 2, id="sweep"),
         pytest.param("memory --count 300 --on sqlite --on postgresql --on redis --on memcached", 5, id="memory"),
         pytest.param("redis --count 100", 5, id="redis"),
