@@ -30,6 +30,7 @@ def in_a_fresh_directory(tmp_path_factory: pytest.TempPathFactory):
 
 def begin_page(namespace: dict[str, Any]) -> None:
     namespace["__name__"] = "__main__"  # a page's examples are one program
+    namespace["DOCS"] = Path(__file__).parent / "docs"  # for those that compare what a command prints with their page
 
 
 def end_page(namespace: dict[str, Any]) -> None:

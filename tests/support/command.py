@@ -18,11 +18,16 @@ from wsgi_session._values.frame_codec import FrameCodec
 from wsgi_session.cli.commands import cli
 from wsgi_session.stores import Store
 
-__all__ = ["fill", "key_of", "run", "run_on_terminal"]
+__all__ = ["INTERRUPTIBLE", "fill", "key_of", "run", "run_on_terminal"]
 
 _CODEC = FrameCodec(JSONCodec())
 _DAY_S = 86_400.0
 _PATIENCE_S = 60.0
+
+INTERRUPTIBLE = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from wsgi_session.cli import main; main()"
+)
+"""The command as a user's shell starts it: what runs in the background of a script ignores Ctrl-C."""
 
 
 def run(*arguments: str, env: dict[str, str] | None = None, typed: str | None = None) -> Result:
@@ -61,7 +66,7 @@ def run_on_terminal(
     columns: int = 80,
     typed: str = "",
     env: dict[str, str] | None = None,
-    program: str = "from wsgi_session.cli import main; main()",
+    program: str = INTERRUPTIBLE,
 ) -> tuple[int, str]:
     """Run ``wsgi-session``, or a *program*, on a terminal of its own; return its status, and what the terminal shows.
 

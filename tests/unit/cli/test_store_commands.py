@@ -1,7 +1,6 @@
 """``wsgi-session stats`` and ``ping``, and how every command ends when it is interrupted."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -9,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.command import fill, key_of, run, run_on_terminal
+from support.command import INTERRUPTIBLE, fill, key_of, run, run_on_terminal
 from support.plain_store import PlainStore
 
 from wsgi_session.cli import opening
@@ -78,7 +77,7 @@ def test_stats_of_memcached_say_what_it_lacks() -> None:
 
 def test_ctrl_c_ends_a_watch_with_one_line(url: str) -> None:
     """Status 130, as a shell expects it; what was printed is complete."""
-    command = [sys.executable, "-m", "wsgi_session", "stats", "--store", url, "--json", "--watch", "0.1"]
+    command = [sys.executable, "-c", INTERRUPTIBLE, "stats", "--store", url, "--json", "--watch", "0.1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline(), process.stdout.readline()]
@@ -94,8 +93,7 @@ def test_ctrl_c_is_status_130_in_this_process_too(url: str, monkeypatch: pytest.
     """Whatever command it hits, here between two looks of a watch."""
 
     def interrupt(_seconds: float) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        signal.sigtimedwait([], 60)
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(time, "sleep", interrupt)
 

@@ -11,6 +11,9 @@ from support.schedule import every_order
 
 from wsgi_session import Session
 
+# Three requests have a thousand orders, each with a thread for every request.
+pytestmark = pytest.mark.timeout(600)
+
 Verb = Callable[[Session], Any]
 
 
