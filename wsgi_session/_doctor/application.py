@@ -28,7 +28,7 @@ _NO_SESSIONS: Final = Finding(
 def check_application(
     app: Any, *, sources: Iterable[Path] = (), environ: Mapping[str, str] | None = None, directory: Path | None = None
 ) -> list[Finding]:
-    """Return what is weak or wrong in the sessions of *app*, the worst first. Serves no request, and stores nothing.
+    """Return what is weak or wrong in the sessions of *app*, the worst first. Serves no request, and stores no session.
 
     Args:
         app: A WSGI application: plain, or of Flask, Django, Pyramid, Bottle or Falcon.

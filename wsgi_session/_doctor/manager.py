@@ -15,7 +15,7 @@ __all__ = ["check_manager"]
 def check_manager(
     manager: SessionManager, *, environ: Mapping[str, str] | None = None, directory: Path | None = None
 ) -> list[Finding]:
-    """Return what is weak or wrong in *manager*. Its store is asked, and nothing is stored.
+    """Return what is weak or wrong in *manager*. Its store is asked, and no session is stored.
 
     Args:
         manager: What opens and commits the sessions of an application.
