@@ -189,6 +189,7 @@ def test_a_secret_in_the_program_is_found_in_a_process_of_its_own(directory: Pat
         pytest.param("bottle", "shop", set(), id="bottle"),
         pytest.param("falcon", "shop", set(), id="falcon"),
         pytest.param("pyramid", "shop", set(), id="pyramid"),
+        pytest.param("dashboard", "shop:app", set(), id="dashboard"),
         pytest.param("flask_login", "teashop:create_app()", FRAMEWORKS_LIMITS, id="flask_login"),
         pytest.param("django_project", "shop.wsgi", set(), id="django_project"),
         pytest.param("django_admin", "office.wsgi", FRAMEWORKS_LIMITS, id="django_admin"),
