@@ -12,6 +12,7 @@ from support.schedule import every_order
 
 from wsgi_session import Record
 from wsgi_session.stores import MemoryStore, MigratingStore
+from wsgi_session.stores._parts.moved import copy_of
 from wsgi_session.stores.mover import Mover
 from wsgi_session.testing import FakeClock
 from wsgi_session.testing.hooks import new_record, read
@@ -260,3 +261,21 @@ def test_a_mover_may_be_killed_at_any_call(verb: Verb | None) -> None:
         assert site.left() == ((None, before) if verb is rotate and before == site.old.load(KEY) else (before, before))
         assert (before is None) is (verb is delete), calls
         assert [key for key, _ in site.new.scan()] == {delete: [], rotate: [NEXT]}.get(verb, [KEY]), calls
+
+
+def test_a_copy_that_another_mover_writes_first_is_not_written_over() -> None:
+    """The copy is older than the session, and between our look at it and our update another mover does all."""
+    site = Site()
+    record = read(site.old, KEY)
+    site.new.create(KEY, copy_of(record))
+    site.old.update(KEY, replace(record, data=b"1"), version=record.version)
+
+    def be_faster(method: str, _key: str) -> None:
+        if method == "update":
+            site.spy_of_new.before = lambda method, key: None
+            assert Mover(site.old, site.new, clock=CLOCK).move(KEY, record) == "moved"
+
+    site.spy_of_new.before = be_faster
+    assert site.move() == "moved"
+    assert [found and found.data for found in site.left()] == [b"1", b"1"]
+    assert site.old.count() == 0
