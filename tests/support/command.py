@@ -18,11 +18,14 @@ from wsgi_session._values.frame_codec import FrameCodec
 from wsgi_session.cli.commands import cli
 from wsgi_session.stores import Store
 
-__all__ = ["INTERRUPTIBLE", "fill", "key_of", "run", "run_on_terminal"]
+__all__ = ["CTRL_C", "INTERRUPTIBLE", "fill", "key_of", "run", "run_on_terminal"]
 
 _CODEC = FrameCodec(JSONCodec())
 _DAY_S = 86_400.0
 _PATIENCE_S = 60.0
+_AGAIN_S = 5.0
+
+CTRL_C = "\x03"
 
 INTERRUPTIBLE = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from wsgi_session.cli import main; main()"
@@ -88,10 +91,8 @@ def run_on_terminal(
             while select.select([leader], [], [], _PATIENCE_S)[0]:
                 shown += os.read(leader, 4096)
                 if typed and b"? [y/N]" in shown:
-                    if typed == "\x03":  # the terminal is not the program's own, so it sends no signal
-                        process.send_signal(signal.SIGINT)
-                        # If it comes just before the program begins to read, Python looks for it when it has read.
-                        os.write(leader, b"\n")
+                    if typed == CTRL_C:
+                        _interrupt(process, leader)
                     else:
                         os.write(leader, typed.encode())
                     typed = ""
@@ -99,3 +100,15 @@ def run_on_terminal(
             pass
         os.close(leader)
     return process.returncode, re.sub("\r+\n", "\n", shown.decode())
+
+
+def _interrupt(process: "subprocess.Popen[bytes]", terminal: int) -> None:
+    """Do what Ctrl-C does on a terminal of the program's own, until it prints or ends.
+
+    A signal that comes just before the program begins to read is noticed only when it has read: users press it again.
+    """
+    until = time.monotonic() + _PATIENCE_S
+    while process.poll() is None and time.monotonic() < until:
+        process.send_signal(signal.SIGINT)
+        if select.select([terminal], [], [], _AGAIN_S)[0]:
+            return

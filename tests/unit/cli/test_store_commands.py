@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.command import INTERRUPTIBLE, fill, key_of, run, run_on_terminal
+from support.command import CTRL_C, INTERRUPTIBLE, fill, key_of, run, run_on_terminal
 from support.plain_store import PlainStore
 
 from wsgi_session.cli import opening
@@ -105,7 +105,7 @@ def test_ctrl_c_is_status_130_in_this_process_too(url: str, monkeypatch: pytest.
 
 def test_ctrl_c_at_a_question_ends_nothing(url: str) -> None:
     """The sessions are all there afterwards."""
-    status, shown = run_on_terminal("revoke", "--store", url, "--all", typed="\x03")
+    status, shown = run_on_terminal("revoke", "--store", url, "--all", typed=CTRL_C)
 
     assert status == 130
     assert "Log everybody out?" in shown
