@@ -1,6 +1,5 @@
 """What an operator's commands take among a great many sessions: in seconds, and in memory."""
 
-import os
 import subprocess
 import sys
 import time
@@ -26,18 +25,26 @@ class Run:
     output: str
 
 
+PROGRAM = """
+import re, sys
+from wsgi_session.cli import main
+try:
+    main()
+finally:
+    status = open("/proc/self/status").read()
+    print(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1], file=sys.stderr)
+"""
+"""The command, and then its peak in KiB. What wait4() returns of a process is at least the peak of its parent."""
+
+
 def run(*arguments: str) -> Run:
     """Run ``wsgi-session`` with these *arguments* as an operator does, in a process of its own."""
     started = time.perf_counter()
-    command = [sys.executable, "-m", "wsgi_session", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        output = process.stdout.read() if process.stdout else ""
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"wsgi-session {arguments[0]} ended with {process.returncode}")
-    return Run(seconds, usage.ru_maxrss / 1024, output)
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - started
+    if done.returncode:
+        raise RuntimeError(f"wsgi-session {arguments[0]} ended with {done.returncode}: {done.stderr}")
+    return Run(seconds, int(done.stderr.split()[-1]) / 1024, done.stdout)
 
 
 def measure_list(places: Sequence[Place], *, few: int, many: int, rounds: int, tick: Tick) -> Table:
