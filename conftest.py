@@ -69,7 +69,7 @@ def check_command(words: list[str]) -> str | None:
         case ["wsgi-session", *arguments] | ["python", "-m", "wsgi_session", *arguments]:
             return check_subcommand(arguments)
         case [*_, "pip", "install", target] if found := re.fullmatch(r"(?:\.|.*wsgi-session)\[([\w,-]+)\]", target):
-            unknown = set(found[1].split(",")) - set(metadata("wsgi-session").get_all("Provides-Extra", []))
+            unknown = set(found[1].split(",")) - set(metadata("wsgi-session-middleware").get_all("Provides-Extra", []))
             return f"no such extra {sorted(unknown)}" if unknown else None
         case _:
             return None

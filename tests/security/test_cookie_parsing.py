@@ -177,7 +177,7 @@ def test_sec_07_the_bare_name_is_not_a_cookie(site: Site, header: str) -> None:
 
 def test_sec_07_older_parsers_are_not_installed() -> None:
     """The first werkzeug that reads such names byte by byte is the oldest that the package accepts."""
-    requirements = importlib.metadata.requires("wsgi-session") or []
+    requirements = importlib.metadata.requires("wsgi-session-middleware") or []
 
     assert "werkzeug>=3.1.9" in requirements
 

@@ -391,7 +391,7 @@ def test_sec_123_no_key_is_magic(visitor: Visitor, key: str) -> None:
 
 def requirements(condition: Callable[[str], bool]) -> dict[str, str]:
     """Return the lowest version of each requirement of this package whose line meets *condition*."""
-    lines = filter(condition, importlib.metadata.requires("wsgi-session") or [])
+    lines = filter(condition, importlib.metadata.requires("wsgi-session-middleware") or [])
     pattern = re.compile(r"([\w.-]+)(?:\[[\w,-]+\])?\s*(?:>=([\d.]+))?")
     return {match[1].lower(): match[2] or "0" for line in lines if (match := pattern.match(line))}
 

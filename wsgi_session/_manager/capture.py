@@ -45,7 +45,8 @@ def describing(capture: Sequence[Captured]) -> Describe | None:
         return None
     if "user_agent" in capture and find_spec("ua_parser") is None:
         raise ConfigError(
-            "capture=('user_agent',) needs the package ua-parser: pip install 'wsgi-session[devices]', or leave it out."
+            "capture=('user_agent',) needs the package ua-parser: "
+            "pip install 'wsgi-session-middleware[devices]', or leave it out."
         )
 
     def describe(client: Client) -> Device:

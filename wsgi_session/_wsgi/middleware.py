@@ -71,8 +71,8 @@ class SessionMiddleware(Wrapper):
         overflow: What happens at a login beyond that: ``"evict_oldest"`` (the default) ends the session whose login is
             the longest ago; ``"refuse"`` raises ``TooManySessions`` where the application logs the user in.
         capture: What a login notes of where it came from, for a list of the user's devices: ``"user_agent"`` (the names
-            of the browser and of the system; needs ``pip install wsgi-session[devices]``), ``"address"`` (the first 24
-            bits of ``REMOTE_ADDR``, 48 of an IPv6 address). Default: nothing.
+            of the browser and of the system; needs ``pip install wsgi-session-middleware[devices]``), ``"address"``
+            (the first 24 bits of ``REMOTE_ADDR``, 48 of an IPv6 address). Default: nothing.
         manager: Opens and commits the sessions, instead of one made from the other options: they belong to it then,
             all but *environ_key*. For sharing sessions with a framework adapter.
 

@@ -30,7 +30,7 @@ def main() -> None:
         print(
             f"wsgi-session: this needs {missing.name}, which comes with the extra [{extra}]. In a checkout:\n"
             f'    python -m pip install ".[{extra}]"\n'
-            f'elsewhere, add the extra to the installed name: "wsgi-session[{extra}]".',
+            f'elsewhere, add the extra to the installed name: "wsgi-session-middleware[{extra}]".',
             file=sys.stderr,
         )
         sys.exit(1)

@@ -312,7 +312,7 @@ def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without pymemcache the constructor says how to install it."""
     monkeypatch.setitem(sys.modules, "pymemcache", None)
 
-    with pytest.raises(ConfigError, match=r'python -m pip install "wsgi-session\[memcached\]"'):
+    with pytest.raises(ConfigError, match=r'python -m pip install "wsgi-session-middleware\[memcached\]"'):
         MemcachedStore("127.0.0.1")
 
 

@@ -701,7 +701,7 @@ def test_a_missing_driver_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch
     """Without redis-py a URL is a ConfigError with the command that helps."""
     monkeypatch.setitem(sys.modules, "redis", None)
 
-    with pytest.raises(ConfigError, match=r'python -m pip install "wsgi-session\[redis\]"'):
+    with pytest.raises(ConfigError, match=r'python -m pip install "wsgi-session-middleware\[redis\]"'):
         RedisStore("redis://localhost")
 
 

@@ -1158,8 +1158,8 @@ def test_a_file_that_is_no_database(make: Make, sqlite_file: Path) -> None:
             "sqlite:///file:x?mode=memory&uri=true", {}, "needs a database in a file", id="in memory, by mode"
         ),
         pytest.param(sa.create_engine("sqlite://"), {}, "the same connection", id="an engine in memory"),
-        pytest.param("mysql+mysqldb://host/db", {}, r"'MySQLdb'.*wsgi-session\[mysql\]", id="mysqlclient missing"),
-        pytest.param("oracle+oracledb://host/db", {}, r"'oracledb'.*wsgi-session\[sql\]", id="no extra"),
+        pytest.param("mysql+mysqldb://host/db", {}, r"'MySQLdb'.*wsgi-session-middleware\[mysql\]", id="mysqlclient missing"),
+        pytest.param("oracle+oracledb://host/db", {}, r"'oracledb'.*wsgi-session-middleware\[sql\]", id="no extra"),
         pytest.param("sqlite:///x.db", {"table": "a-b"}, "table must consist of letters", id="hyphen"),
         pytest.param("sqlite:///x.db", {"table": "a; DROP TABLE x"}, "table must consist of letters", id="injection"),
         pytest.param("sqlite:///x.db", {"table": "1a"}, "table must consist of letters", id="digit first"),
@@ -1188,7 +1188,7 @@ def test_sqlalchemy_is_an_extra(monkeypatch: pytest.MonkeyPatch, call: Callable[
     """Where SQLAlchemy is missing, the error says how to install it."""
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
 
-    with pytest.raises(ConfigError, match=r'python -m pip install "wsgi-session\[sql\]"'):
+    with pytest.raises(ConfigError, match=r'python -m pip install "wsgi-session-middleware\[sql\]"'):
         call("postgresql://host/database")
 
 
@@ -1205,7 +1205,7 @@ def test_drivers_are_extras(monkeypatch: pytest.MonkeyPatch, url: str, module: s
     """A URL that names no driver gets that of our extra; where it is missing, the error says how to install it."""
     monkeypatch.setitem(sys.modules, module, None)
 
-    with pytest.raises(ConfigError, match=rf"'{module}'.*wsgi-session\[{extra}\]"):
+    with pytest.raises(ConfigError, match=rf"'{module}'.*wsgi-session-middleware\[{extra}\]"):
         SQLStore(url)
 
 

@@ -179,7 +179,7 @@ def test_a_missing_extra_is_named_with_its_remedy(missing: str, command: str, ex
     assert result.stdout == ""
     assert missing in result.stderr
     assert f'python -m pip install ".[{extra}]"' in result.stderr
-    assert f"wsgi-session[{extra}]" in result.stderr
+    assert f"wsgi-session-middleware[{extra}]" in result.stderr
     assert "Traceback" not in result.stderr
 
 

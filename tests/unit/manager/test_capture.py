@@ -185,7 +185,7 @@ def test_a_missing_parser_is_said_at_start_up(monkeypatch: pytest.MonkeyPatch) -
     """With the line that installs it. The address needs none."""
     monkeypatch.setattr(capture, "find_spec", lambda name: None)
     SessionManager("memory://", secret=SECRET, capture=("address",))
-    with pytest.raises(ConfigError, match=r"pip install 'wsgi-session\[devices\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'wsgi-session-middleware\[devices\]'"):
         SessionManager("memory://", secret=SECRET, capture=("address", "user_agent"))
 
 

@@ -191,7 +191,7 @@ def import_driver() -> Any:
         return import_module("pymemcache")
     except ModuleNotFoundError:
         raise ConfigError(
-            'MemcachedStore needs pymemcache. Install it with: python -m pip install "wsgi-session[memcached]"'
+            'MemcachedStore needs pymemcache: python -m pip install "wsgi-session-middleware[memcached]"'
         ) from None
 
 

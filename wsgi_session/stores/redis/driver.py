@@ -80,7 +80,9 @@ def import_redis(scheme: str) -> Any:
     try:
         return importlib.import_module("redis")
     except ImportError:
-        raise ConfigError(f'a {scheme} store needs redis-py: python -m pip install "wsgi-session[redis]"') from None
+        raise ConfigError(
+            f'a {scheme} store needs redis-py: python -m pip install "wsgi-session-middleware[redis]"'
+        ) from None
 
 
 # What we do not take over from a given client: retries (we send a write once), health checks, caches (they may answer

@@ -191,7 +191,7 @@ def _connect_args(url: "sa.URL", timeout: float) -> dict[str, Any]:
 
 def _missing(what: str, extra: str) -> ConfigError:
     return ConfigError(
-        f'SQLStore needs {what}, which is not installed: run python -m pip install "wsgi-session[{extra}]".'
+        f'SQLStore needs {what}, which is not installed: run python -m pip install "wsgi-session-middleware[{extra}]".'
     )
 
 
