@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import pickle
 import typing
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 import wsgi_session
 from wsgi_session import (
+    CookieRejected,
     Event,
     ReuseDetected,
     SessionCreated,
@@ -258,3 +260,55 @@ def test_several_callbacks_are_called_in_their_order() -> None:
     Dispatcher([fail, lambda event: heard.append(event.name)]).emit(SessionCreated)
 
     assert heard == ["first", "created"]
+
+
+class Counter:
+    """As the metrics are: it wants no event if it can do without."""
+
+    def __init__(self) -> None:
+        self.counted: list[tuple[str, object]] = []
+
+    def __call__(self, event: Event) -> None:
+        self.counted.append((event.name, event))
+
+    def count(self, kind: type[Event], details: Mapping[str, Any]) -> None:
+        self.counted.append((kind.name, dict(details)))
+
+
+def test_for_those_that_only_count_no_event_is_made() -> None:
+    """They get what would have been in it."""
+    counters = Counter(), Counter()
+
+    Dispatcher([*counters]).emit(CookieRejected, reason="malformed")
+
+    assert [counter.counted for counter in counters] == [[("rejected", {"reason": "malformed"})]] * 2
+
+
+def test_beside_another_callback_a_counter_gets_the_event() -> None:
+    """Both get the same one, in their order."""
+    counter, heard = Counter(), list[Event]()
+
+    Dispatcher([counter, heard.append]).emit(SessionCreated)
+
+    assert counter.counted == [("created", heard[0])]
+
+
+def test_where_it_is_logged_a_counter_gets_the_event(caplog: pytest.LogCaptureFixture) -> None:
+    """It has to be made anyway."""
+    counter = Counter()
+
+    with caplog.at_level(logging.DEBUG, "wsgi_session"):
+        Dispatcher(counter).emit(SessionCreated)
+
+    assert [type(event) for _, event in counter.counted] == [SessionCreated]
+
+
+def test_a_counter_that_raises_is_logged_and_harms_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """The next one counts."""
+    broken, counter = Counter(), Counter()
+    broken.counted = None  # type: ignore[assignment]
+
+    Dispatcher([broken, counter]).emit(SessionCreated)
+
+    assert len(counter.counted) == 1
+    assert "on_event raised for the event 'created'" in caplog.text

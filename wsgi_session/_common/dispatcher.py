@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -49,26 +49,29 @@ class Dispatcher:
     .. versionadded:: 1.0
     """
 
-    __slots__ = ("_callbacks", "_clock", "_logged")
+    __slots__ = ("_callbacks", "_clock", "_counters", "_logged")
 
     def __init__(self, on_event: OnEvent | None = None, clock: Callable[[], float] | None = None) -> None:
         self._callbacks = _callbacks_of(on_event)
         self._clock = clock
+        callbacks: tuple[object, ...] = self._callbacks
+        counters = tuple(each for each in callbacks if isinstance(each, CountsEvents))
+        # Only if nobody else listens: the others are called in the order of the list, with the event.
+        self._counters = counters if len(counters) == len(callbacks) else ()
         self._logged = Throttle(period_s=60)
 
     def emit(self, kind: type[Event], **details: Any) -> None:
         """Make an event of *kind* and hand it out; costs next to nothing when nobody listens."""
         is_logged = logger.isEnabledFor(kind.level)
-        if not self._callbacks and not is_logged:
+        if not is_logged and (self._counters or not self._callbacks):
+            for counter in self._counters:
+                _call(kind, counter.count, kind, details)
             return
         event = kind(at=time.time() if self._clock is None else self._clock(), **details)
         if is_logged:
             self._log(event)
         for callback in self._callbacks:
-            try:
-                callback(event)
-            except Exception:
-                logger.exception("on_event raised for the event %r; the session is not affected.", kind.name)
+            _call(kind, callback, event)
 
     @property
     def observers(self) -> "tuple[ObservesStore, ...]":
@@ -84,6 +87,15 @@ class Dispatcher:
             only: dict[str, Any] = {event.repetitive: items}
             event = replace(event, **only)
         logger.log(event.level, "session %s", _described(event))
+
+
+@runtime_checkable
+class CountsEvents(Protocol):
+    """A callback that needs no event: to make one takes longer than to count it."""
+
+    def count(self, kind: type[Event], details: Mapping[str, Any]) -> None:
+        """Called instead of the callback itself, with what an event of *kind* would have had in its fields."""
+        ...
 
 
 @runtime_checkable
@@ -122,6 +134,13 @@ class ReportsEvents(Protocol):
     def events(self) -> Dispatcher:
         """Where it reports: a :class:`~wsgi_session.stores.StoreDispatcher`, which knows the caller of a method."""
         ...
+
+
+def _call(kind: type[Event], callback: Callable[..., None], *arguments: object) -> None:
+    try:
+        callback(*arguments)
+    except Exception:
+        logger.exception("on_event raised for the event %r; the session is not affected.", kind.name)
 
 
 def _callbacks_of(on_event: OnEvent | None) -> tuple[Callable[[Event], None], ...]:

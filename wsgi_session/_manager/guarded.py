@@ -139,7 +139,7 @@ class GuardedStore:
 
 def _outcome_of(operation: str, answer: object) -> str:
     """Return what *answer* means to whoever measures; ``close`` and the others have no answer that could be bad."""
-    if answer is True or operation not in _UNSUCCESSFUL:
-        return "ok"
     # A load answers with a record. From an update, a record is the newer one that was in its way.
-    return "ok" if answer and operation == "load" else _UNSUCCESSFUL[operation]
+    if answer is True or (answer and operation == "load"):
+        return "ok"
+    return _UNSUCCESSFUL.get(operation, "ok")

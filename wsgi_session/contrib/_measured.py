@@ -1,25 +1,30 @@
 """What both kinds of metrics have in common: which texts may become labels, and when calls are slow."""
 
-from typing import Final, Literal, get_args, get_origin, get_type_hints
+from collections.abc import Mapping
+from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from .._common.dispatcher import logger
 from ..errors import ConfigError, NotSupported, StoreUnavailable
 from ..events import Event
 from ..stores import SupportsScan
 
-__all__ = ["BUCKETS_S", "LiveSessions", "reason_of"]
+__all__ = ["BUCKETS_S", "LiveSessions", "details_of", "reason_of"]
 
 BUCKETS_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 """From a store in memory to a server that does not answer in time, in seconds."""
 
 
-def reason_of(event: Event) -> str:
-    """Return why *event* happened, if its kind has a fixed set of reasons; an empty text otherwise."""
-    kind = type(event)
+def details_of(event: Event) -> Mapping[str, Any]:
+    """Return what *event* has in the fields of its own kind."""
+    return {name: getattr(event, name) for name in type(event).__slots__}
+
+
+def reason_of(kind: type[Event], details: Mapping[str, Any]) -> str:
+    """Return why an event of *kind* with these *details* happened, if there is a fixed set of reasons; or nothing."""
     name, reasons = _reasons.get(kind) or _reasons.setdefault(kind, _reasons_of(kind))
     if not name:
         return ""
-    reason = getattr(event, name)
+    reason: str = details.get(name, "")
     return reason if reason in reasons else ""
 
 

@@ -9,14 +9,14 @@ exports records: at each collection, just before the SDK reads its instruments.
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
 
 from .._common.options import checks_options
 from ..errors import ConfigError
 from ..events import BreakerClosed, BreakerOpened, Event
-from ._measured import BUCKETS_S, LiveSessions, reason_of
+from ._measured import BUCKETS_S, LiveSessions, details_of, reason_of
 
 __all__ = ["OpenTelemetryMetrics"]
 
@@ -77,14 +77,18 @@ class OpenTelemetryMetrics:
 
     def __call__(self, event: Event) -> None:
         """Count *event*."""
-        key = event.name, reason_of(event)
+        self.count(type(event), details_of(event))
+
+    def count(self, kind: type[Event], details: Mapping[str, Any]) -> None:
+        """Count an event of *kind*, which a manager does not have to make for this."""
+        key = kind.name, reason_of(kind, details)
         attributes = self._attributes.get(key)
         if attributes is None:
             both = {"wsgi_session.event": key[0], "wsgi_session.reason": key[1]}
             attributes = self._attributes[key] = {name: text for name, text in both.items() if text}
         self._note(self._events.add, 1, attributes)
-        if isinstance(event, BreakerOpened | BreakerClosed):
-            self._breakers[event.server] = isinstance(event, BreakerOpened)
+        if kind is BreakerOpened or kind is BreakerClosed:
+            self._breakers[details["server"]] = kind is BreakerOpened
 
     def watch(self, store: object) -> None:
         """A manager calls this with its store."""

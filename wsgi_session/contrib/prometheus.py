@@ -3,17 +3,15 @@
 No label ever has an id, a user or a key.
 """
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
 from .._common.options import checks_options
 from ..errors import ConfigError
 from ..events import BreakerClosed, BreakerOpened, Event
-from ._measured import BUCKETS_S, LiveSessions, reason_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from ._measured import BUCKETS_S, LiveSessions, details_of, reason_of
 
 __all__ = ["PrometheusMetrics"]
 
@@ -71,18 +69,22 @@ class PrometheusMetrics:
                 registry=registry,
             )
         # labels() takes longer than to count.
-        self._count: dict[tuple[str, str], Callable[[], None]] = {}
+        self._count: dict[tuple[type[Event], str], Callable[[], None]] = {}
         self._observe: dict[tuple[str, str], Callable[[float], None]] = {}
 
     def __call__(self, event: Event) -> None:
         """Count *event*."""
-        key = event.name, reason_of(event)
+        self.count(type(event), details_of(event))
+
+    def count(self, kind: type[Event], details: Mapping[str, Any]) -> None:
+        """Count an event of *kind*, which a manager does not have to make for this."""
+        key = kind, reason_of(kind, details)
         count = self._count.get(key)
         if count is None:
-            count = self._count[key] = self._events.labels(*key).inc
+            count = self._count[key] = self._events.labels(kind.name, key[1]).inc
         count()
-        if isinstance(event, BreakerOpened | BreakerClosed):
-            self._breakers.labels(event.server).set(isinstance(event, BreakerOpened))
+        if kind is BreakerOpened or kind is BreakerClosed:
+            self._breakers.labels(details["server"]).set(kind is BreakerOpened)
 
     def watch(self, store: object) -> None:
         """A manager calls this with its store."""

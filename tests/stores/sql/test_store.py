@@ -1158,7 +1158,7 @@ def test_a_file_that_is_no_database(make: Make, sqlite_file: Path) -> None:
             "sqlite:///file:x?mode=memory&uri=true", {}, "needs a database in a file", id="in memory, by mode"
         ),
         pytest.param(sa.create_engine("sqlite://"), {}, "the same connection", id="an engine in memory"),
-        pytest.param("mysql+mysqldb://host/db", {}, r"'MySQLdb'.*wsgi-session-middleware\[mysql\]", id="mysqlclient missing"),
+        pytest.param("mysql+mysqldb://host/db", {}, r"'MySQLdb'.*-middleware\[mysql\]", id="mysqlclient missing"),
         pytest.param("oracle+oracledb://host/db", {}, r"'oracledb'.*wsgi-session-middleware\[sql\]", id="no extra"),
         pytest.param("sqlite:///x.db", {"table": "a-b"}, "table must consist of letters", id="hyphen"),
         pytest.param("sqlite:///x.db", {"table": "a; DROP TABLE x"}, "table must consist of letters", id="injection"),
