@@ -65,6 +65,14 @@ def test_a_url_brings_its_own_store_alone(url: str, home: str, library: str) -> 
     assert homes & EXTRA == {home} & EXTRA
 
 
+def test_a_command_does_not_bring_the_doctor() -> None:
+    """An operator waits for every module that a command reads before it begins."""
+    pytest.importorskip("click")
+    pytest.importorskip("rich")
+
+    assert not {name for name in imported_by("import wsgi_session.cli.commands") if "_doctor" in name}
+
+
 def test_a_name_brings_its_own_store_alone() -> None:
     """``from wsgi_session.stores import RedisStore`` is all it takes, and all that is taken."""
     assert homes_in(imported_by("from wsgi_session.stores import RedisStore")) & EXTRA == {"redis"}

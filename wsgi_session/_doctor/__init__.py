@@ -4,12 +4,10 @@ from .application import check_application
 from .latency import latency_ms
 from .loading import CannotLoad, load_application, sources_in
 from .manager import check_manager
-from .ranking import LEVELS
 from .site import check_site
 from .visit import CannotAsk
 
 __all__ = [
-    "LEVELS",
     "CannotAsk",
     "CannotLoad",
     "check_application",

@@ -8,19 +8,9 @@ from typing import Final
 
 import click
 
-from .._doctor import (
-    LEVELS,
-    CannotAsk,
-    CannotLoad,
-    check_application,
-    check_manager,
-    check_site,
-    load_application,
-    sources_in,
-)
 from .._manager.manager import SessionManager
 from ..errors import ConfigError
-from ..stores.report import Finding
+from ..stores.report import FINDING_LEVELS, Finding
 from .keygen import COMMANDS
 from .opening import json_option
 from .output import print_findings, print_rows
@@ -40,7 +30,7 @@ class _CannotCheck(click.ClickException):
 @click.argument("target", required=False)
 @click.option(
     "--fail-on",
-    type=click.Choice([*LEVELS, _NEVER]),
+    type=click.Choice([*FINDING_LEVELS, _NEVER]),
     default="warning",
     show_default=True,
     help="End with status 1 if there is a finding of this level or worse.",
@@ -76,6 +66,17 @@ def doctor(
     nothing; of a site it asks for a few pages. Exit status: 0 without findings, 1 with some, 2 if there is nothing to
     judge.
     """
+    # Only here: no other command has to wait until it is loaded.
+    from .._doctor import (
+        CannotAsk,
+        CannotLoad,
+        check_application,
+        check_manager,
+        check_site,
+        load_application,
+        sources_in,
+    )
+
     try:
         if target is None:
             found = check_manager(SessionManager())
@@ -87,7 +88,9 @@ def doctor(
     except (CannotAsk, CannotLoad, ConfigError) as error:
         raise _CannotCheck(str(error)) from None
     _print(found, as_json=as_json)
-    if fail_on != _NEVER and any(LEVELS.index(finding.level) >= LEVELS.index(fail_on) for finding in found):
+    if fail_on != _NEVER and any(
+        FINDING_LEVELS.index(finding.level) >= FINDING_LEVELS.index(fail_on) for finding in found
+    ):
         sys.exit(1)
 
 

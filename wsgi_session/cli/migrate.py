@@ -55,7 +55,7 @@ def migrate(source: str, target: str, *, dry_run: bool, is_sure: bool, as_json: 
             if not is_sure:
                 click.echo(_BEFORE, err=True)
             confirm(_QUESTION, is_sure=is_sure)
-            counted = _counted(with_progress(mover.move_all(), "sessions"))
+            counted = _counted(with_progress(mover.move_all(), "sessions", total=_count(old)))
         except (ConfigError, NotSupported, StoreUnavailable) as error:
             raise click.ClickException(str(error)) from None
     print_facts({**counted, "complete": mover.is_complete}, as_json=as_json)

@@ -11,8 +11,9 @@ from typing import Final, TextIO, TypeVar
 
 import click
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from ..stores.report import Finding
 
@@ -75,13 +76,16 @@ def print_findings(findings: Iterable[Finding]) -> None:
         click.echo(f"{level}: {clean(finding.subject)}: {clean(finding.text)}\n    {clean(finding.remedy)}")
 
 
-def with_progress(things: Iterable[T], what: str) -> Iterator[T]:
-    """Yield *things*; on a terminal, beyond a second, show on standard error how many of *what* there were."""
+def with_progress(things: Iterable[T], what: str, *, total: int | None = None) -> Iterator[T]:
+    """Yield *things*; on a terminal, beyond a second, show on standard error how many of *what* there were.
+
+    With the *total*, also show of how many, how many a second, and how long the rest will take.
+    """
     if not is_terminal(sys.stderr):
         yield from things
         return
-    show_at, progress = time.monotonic() + _QUIET_S, _new_progress()
-    task = progress.add_task(what, total=None)
+    show_at, progress = time.monotonic() + _QUIET_S, _new_progress(is_total_known=total is not None)
+    task = progress.add_task(what, total=total)
     try:
         for thing in things:
             progress.advance(task)
@@ -92,8 +96,20 @@ def with_progress(things: Iterable[T], what: str) -> Iterator[T]:
         progress.stop()
 
 
-def _new_progress() -> Progress:
-    columns = SpinnerColumn(), TextColumn("{task.completed:,.0f} {task.description}")
+class _Rate(ProgressColumn):
+    """How many a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
+
+
+def _new_progress(*, is_total_known: bool) -> Progress:
+    columns: list[ProgressColumn] = [SpinnerColumn()]
+    if is_total_known:
+        columns.append(TextColumn("{task.completed:,.0f} of {task.total:,.0f} {task.description}"))
+        columns += [_Rate(), TimeRemainingColumn()]
+    else:
+        columns.append(TextColumn("{task.completed:,.0f} {task.description}"))
     return Progress(*columns, console=Console(stderr=True), transient=True)
 
 

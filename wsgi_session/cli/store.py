@@ -11,13 +11,12 @@ import click
 from .._manager.sweeping import sweep_all
 from ..errors import ConfigError, NotSupported
 from ..stores import EXPIRY_GRACE_S, Store, StoreReport, SupportsReport, ddl
+from ..stores.report import FINDING_LEVELS
 from .keygen import COMMANDS
 from .opening import json_option, opened_store, store_option
 from .output import print_facts, print_findings
 
 __all__ = ["ping", "print_ddl", "sweep"]
-
-_LEVELS: Final = ("info", "warning", "error")
 
 _NOBODY: Final = "0" * 64
 """The key that ping loads: no session has it."""
@@ -74,7 +73,7 @@ def sweep(store_url: str, grace_s: float, *, as_json: bool) -> None:
 @click.option("--loads", type=click.IntRange(1, 10_000), default=10, show_default=True, help="How many to measure.")
 @click.option(
     "--fail-on",
-    type=click.Choice(_LEVELS),
+    type=click.Choice(FINDING_LEVELS),
     default="error",
     show_default=True,
     help="End with status 1 on a finding of this level or a worse one.",
@@ -93,7 +92,7 @@ def ping(store_url: str, loads: int, fail_on: str, *, as_json: bool) -> None:
         shown = ", ".join(f"{name} {value:.2f} ms" for name, value in load_ms.items())
         print_facts({**facts, f"{loads} loads": shown}, as_json=False)
         print_findings(report.findings)
-    if any(_LEVELS.index(finding.level) >= _LEVELS.index(fail_on) for finding in report.findings):
+    if any(FINDING_LEVELS.index(finding.level) >= FINDING_LEVELS.index(fail_on) for finding in report.findings):
         raise click.exceptions.Exit(1)
 
 

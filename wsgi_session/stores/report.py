@@ -1,12 +1,15 @@
 """What a store's server says of itself that an operator should know."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Final, Literal, Protocol, get_args, runtime_checkable
 
-__all__ = ["Finding", "FindingLevel", "StoreReport", "SupportsReport"]
+__all__ = ["FINDING_LEVELS", "Finding", "FindingLevel", "StoreReport", "SupportsReport"]
 
 FindingLevel = Literal["info", "warning", "error"]
 """``error``: sessions are lost, or readable to others. ``warning``: they may be. ``info``: worth knowing."""
+
+FINDING_LEVELS: Final[tuple[FindingLevel, ...]] = get_args(FindingLevel)
+"""The worst last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

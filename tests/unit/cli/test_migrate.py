@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.command import fill, run
+from support.command import fill, run, run_on_terminal
 
 from wsgi_session.stores import MigratingStore, SQLiteStore
 
@@ -100,3 +100,18 @@ def test_a_session_of_both_goes_on(urls: list[str], stores: list[SQLiteStore]) -
     moved = stores[1].load(key)
     assert moved is not None
     assert moved.expires_at == record.expires_at + 1
+
+
+def test_progress_says_how_many_there_are(urls: list[str], stores: list[SQLiteStore]) -> None:
+    """On a terminal, once it takes longer than a second: of how many, how many a second, and what is left."""
+    program = (
+        "import wsgi_session.cli.output as output; output._QUIET_S = -1.0\n"
+        "from wsgi_session.cli import main; import sys; sys.argv[1:] = "
+        f"['migrate', {urls[0]!r}, {urls[1]!r}, '--yes']; main()"
+    )
+
+    status, shown = run_on_terminal(program=program)
+
+    assert status == 0
+    assert f"of {len([*stores[1].scan()])} sessions" in shown
+    assert "/s" in shown
