@@ -1,8 +1,10 @@
 """The doctor's rows about an application: each is found on a site that is wrong in this one way."""
 
 import sqlite3
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -22,7 +24,9 @@ from wsgi_session._doctor.storage import ask_store
 from wsgi_session._http.token import make_token
 from wsgi_session.contrib.flask import Session
 from wsgi_session.csrf import CSRFMiddleware
+from wsgi_session.errors import StoreUnavailable
 from wsgi_session.stores import Finding, MemoryStore, SQLiteStore, SQLStore, ddl
+from wsgi_session.stores.record import RECORD_FORMAT, Record
 
 GOOD = make_token()
 
@@ -191,6 +195,33 @@ def test_a_quick_file_is_all_right(tmp_path: Path) -> None:
 def test_what_a_store_reports_is_passed_on(check: Any) -> None:
     """Here that its sessions end with the process."""
     assert check(SessionMiddleware(app, "memory://", secret=GOOD)) == [("warning", "memory://")]
+
+
+@pytest.mark.parametrize(("number", "level"), [(RECORD_FORMAT - 1, "info"), (RECORD_FORMAT + 1, "error")])
+def test_sessions_of_another_release_are_found(number: int, level: str) -> None:
+    """One that is newer cannot be read; one that is older can."""
+    store = MemoryStore()
+    now = time.time()
+    record = Record(data=b"", created_at=now, seen_at=now, expires_at=now + 60)
+    store.create("a" * 64, record)
+    without = seen(ask_store(store))
+
+    store.create("b" * 64, replace(record, format=number))
+
+    assert seen(ask_store(store)) == [(level, "format"), *without]
+
+
+def test_a_store_that_may_not_be_walked_is_all_right(tmp_path: Path) -> None:
+    """Requests do not walk either."""
+
+    class Restricted(SQLiteStore):
+        def scan(self) -> Iterator[tuple[str, Record]]:
+            raise StoreUnavailable("NOPERM")
+
+    store = Restricted(tmp_path / "s.sqlite3")
+    store.count()
+
+    assert seen(ask_store(store)) == []
 
 
 # --- the layers ------------------------------------------------------------------------------------------------------
