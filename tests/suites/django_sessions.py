@@ -67,7 +67,9 @@ class Touched:
 
     def write(self) -> None:
         """Write down the tests, where the caller wants it."""
-        report = Path(os.environ["WSGI_SESSION_SUITE_REPORT"])
+        # A file for each of several processes.
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+        report = Path(os.environ["WSGI_SESSION_SUITE_REPORT"]).with_suffix(f".{worker}.json")
         report.write_text(json.dumps(sorted(self._tests)), encoding="utf-8")
 
 
