@@ -1901,3 +1901,37 @@ def test_one_node_that_evicts_makes_the_index_of_a_cluster_inexact(cluster: Plac
         assert store.is_user_index_exact() is False
     finally:
         cluster.raw.config_set("maxmemory-policy", "noeviction", target_nodes=node)
+
+
+# --- reports ---------------------------------------------------------------------------------------------------------
+
+
+def findings_of(store: RedisStore, *subjects: str) -> list[str]:
+    return [finding.subject for finding in store.report().findings if finding.subject in subjects]
+
+
+@server
+def test_a_report_through_sentinel_is_the_primary_s(sentinel: Place, open_store: Open) -> None:
+    """Not a replica's, which could store nothing."""
+    store = open_store(sentinel.url)
+    assert findings_of(store, "role", "maxmemory-policy") == []
+
+    sentinel.raw.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        assert findings_of(store, "role", "maxmemory-policy") == ["maxmemory-policy"]
+    finally:
+        sentinel.raw.config_set("maxmemory-policy", "noeviction")
+
+
+@server
+def test_a_report_of_a_cluster_is_of_every_primary(cluster: Place, open_store: Open) -> None:
+    """One that evicts is found; what all have in common is said once."""
+    store = open_store(cluster.url)
+    shared = [finding.subject for finding in store.report().findings]
+    node = cluster.raw.get_primaries()[-1]
+    cluster.raw.config_set("maxmemory-policy", "allkeys-lru", target_nodes=node)
+    try:
+        assert findings_of(store, "role", "maxmemory-policy") == ["maxmemory-policy"]
+        assert len(shared) == len(set(shared)) > 0
+    finally:
+        cluster.raw.config_set("maxmemory-policy", "noeviction", target_nodes=node)
