@@ -151,6 +151,19 @@ def test_postgresql_that_can_lose_sessions_is_found(postgres: Server, opened: Op
 
 
 @pytest.mark.server
+def test_a_standby_is_found(services: Services, opened: Open) -> None:
+    """It answers reads as the primary does, and stores nothing."""
+    server = services.postgres()
+    url = f"postgresql+psycopg://test@127.0.0.1:{server.port}/postgres"
+    primary = found(opened(url))
+    # What makes one of a copy, which here is of nobody.
+    (server.dir / "data" / "standby.signal").touch()
+    server.restart()
+
+    assert found(opened(url)) == {**primary, "in_recovery": "error"}
+
+
+@pytest.mark.server
 def test_mariadb_that_can_lose_sessions_is_found(mariadb: Server, opened: Open) -> None:
     """The server of these tests does not wait for the disk; read_only is set here."""
     store = opened(f"mariadb+pymysql://root@127.0.0.1:{mariadb.port}/mysql")
