@@ -155,7 +155,10 @@ class CSRFMiddleware(Wrapper):
                     "another one: Cookie(name='csrf', httponly=False)."
                 )
             transaction_of(session).edit_headers(_CookieEdit(session, self._cookie, environ.get("HTTP_COOKIE", "")))
-        environ[_PAIR + self.environ_key] = session, self._field_name
+        known, names = environ.get(_PAIR + self.environ_key, (None, ()))
+        # Another one around this one, such as the site's around a dashboard, looks for the token in its own field.
+        outer = names if known is session else ()
+        environ[_PAIR + self.environ_key] = session, tuple(dict.fromkeys((*outer, self._field_name)))
         return session
 
     # --- the checks, in their order ----------------------------------------------------------------------------------
@@ -230,17 +233,19 @@ def csrf_token(environ: "WSGIEnvironment", environ_key: str = "session") -> str:
 def csrf_field(environ: "WSGIEnvironment", environ_key: str = "session") -> str:
     """Return a hidden ``<input>`` with a token, as safe HTML for a form with ``method="post"``.
 
-    Takes and raises the same as :func:`csrf_token`.
+    If several :class:`CSRFMiddleware` are around the application, one for each of their field names. Takes and raises
+    the same as :func:`csrf_token`.
 
     .. versionadded:: 1.0
     """
-    _, field_name = _paired(environ, environ_key)
-    return f'<input type="hidden" name="{field_name}" value="{csrf_token(environ, environ_key)}">'
+    _, names = _paired(environ, environ_key)
+    token = csrf_token(environ, environ_key)
+    return "".join(f'<input type="hidden" name="{name}" value="{token}">' for name in names)
 
 
-def _paired(environ: "WSGIEnvironment", environ_key: str) -> tuple[Session, str]:
+def _paired(environ: "WSGIEnvironment", environ_key: str) -> tuple[Session, tuple[str, ...]]:
     try:
-        pair: tuple[Session, str] = environ[_PAIR + environ_key]
+        pair: tuple[Session, tuple[str, ...]] = environ[_PAIR + environ_key]
     except KeyError:
         raise ConfigError(
             f"no CSRFMiddleware with environ_key={environ_key!r} around the application, so nothing would check the "

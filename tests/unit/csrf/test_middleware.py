@@ -2,6 +2,7 @@
 
 import copy
 import io
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -692,6 +693,26 @@ def test_two_sessions_two_checks() -> None:
 
     assert post("/", outer_token, inner_token) == post("/inner", "", inner_token) == 200
     assert post("/", inner_token, inner_token) == post("/", outer_token, outer_token) == 403
+
+
+def test_a_form_passes_one_middleware_within_another() -> None:
+    """It has a field for each name; one name is one field."""
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        start_response("200 OK", [])
+        return [csrf_field(environ).encode()]
+
+    def names(wrapped: CSRFMiddleware) -> tuple[list[str], int]:
+        client = Client(SessionMiddleware(wrapped, "memory://", secret=SECRET))
+        fields = dict(re.findall(r'name="([^"]+)" value="([^"]+)"', client.get().body.decode()))
+        form = {"CONTENT_TYPE": "application/x-www-form-urlencoded"}
+        return [*fields], client.request(method="POST", body=urlencode(fields).encode(), environ=form).status
+
+    inner = CSRFMiddleware(app)
+
+    assert names(inner) == (["csrf_token"], 200)
+    assert names(CSRFMiddleware(inner)) == (["csrf_token"], 200)
+    assert names(CSRFMiddleware(inner, field_name="token")) == (["token", "csrf_token"], 200)
 
 
 def test_pep_3333_from_both_sides() -> None:
