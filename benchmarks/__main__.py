@@ -17,6 +17,7 @@ from . import (
     contention,
     imports,
     in_process,
+    logouts,
     memory,
     metrics,
     parts,
@@ -115,6 +116,19 @@ def measure_contention(
             tables.append(contention.measure(name, url, threads=threads, requests=requests, tick=tick))
     with _ticking() as tick:
         tables.append(contention.measure_writers(seconds=seconds, tick=tick))
+    _show(tables, out)
+
+
+@main.command("logouts")
+@click.option("--requests", default=100, show_default=True, help="Slow requests, each of another session.")
+@_on(*FIELDS, default=["memory", "sqlite", "sqlalchemy", "redis"])
+@_out
+def measure_logouts(requests: int, names: tuple[str, ...], out: Path | None) -> None:
+    """Log out while a request is running, and see whether it brings the session back."""
+    tables = []
+    for name in names:
+        with _field(name) as url, _ticking() as tick:
+            tables.append(logouts.measure(name, url, requests=requests, tick=tick))
     _show(tables, out)
 
 

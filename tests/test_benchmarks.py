@@ -89,6 +89,20 @@ def test_contention_loses_nothing_of_ours(main, tmp_path: Path) -> None:
     assert (tmp_path / "writers.json").exists()
 
 
+def test_no_logout_is_undone_here(main, tmp_path: Path) -> None:
+    """A slow request brings no session back, and is not refused for it; others do one or the other."""
+    for library in PEERS:
+        pytest.importorskip(library)
+    command = ["logouts", "--on", "memory", "--requests", "2", "--out", str(tmp_path)]
+    CliRunner().invoke(main, command, catch_exceptions=False)
+
+    rows = json.loads((tmp_path / "logouts-memory.json").read_text())["rows"]
+    outcomes = {row["contender"]: (row["sessions back"], row["refused requests"]) for row in rows}
+    assert outcomes["wsgi_session"] == (0, 0)
+    assert outcomes["Beaker"] == outcomes["Flask-Session"] == (2, 0)
+    assert outcomes["Django cache"] == (0, 2)
+
+
 def test_calls_are_counted(main, tmp_path: Path) -> None:
     """The server's own count says what each request asked of it."""
     pytest.importorskip("beaker")

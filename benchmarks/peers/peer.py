@@ -22,9 +22,11 @@ class Actions:
         self._data = data
         self._numbers = itertools.count(2)  # another number than a new session has
         self.visits: int | None = None
+        self.meanwhile: Callable[[], object] = lambda: None
+        """What happens while the request ``late`` is running."""
 
     def by_path(self) -> dict[str, Action | None]:
-        return {f"/{name}": getattr(self, name, None) for name in (*ACTIONS, "count", "tell")}
+        return {f"/{name}": getattr(self, name, None) for name in (*ACTIONS, "count", "late", "tell")}
 
     def anonymous(self, session: Any) -> None:
         session.get("name")
@@ -43,6 +45,11 @@ class Actions:
 
     def count(self, session: Any) -> None:
         session["visits"] = session["visits"] + 1
+
+    def late(self, session: Any) -> None:
+        self.read(session)
+        self.meanwhile()
+        self.write(session)
 
     def tell(self, session: Any) -> None:
         self.visits = session.get("visits")
