@@ -9,7 +9,14 @@ author = "the wsgi_session contributors"
 copyright = f"2026, {author}"
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",  # the table at the top of each page of the reference
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "wsgi_session"
@@ -19,6 +26,7 @@ myst_heading_anchors = 3
 copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 
+autosummary_generate = False  # the tables only: the pages are written by hand
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 autodoc_mock_imports = ["pytest"]  # StoreContract needs it, its documentation does not
@@ -73,6 +81,12 @@ def keep_the_colon(app, what, name, obj, options, lines):
         lines[:0] = ["..", ""]  # an empty comment
 
 
+def drop_the_comment(app, what, name, obj, options, lines):
+    """Let the first line be the text again, which the tables of autosummary show."""
+    if lines[:2] == ["..", ""]:
+        del lines[:2]
+
+
 def leave_out_empty_signature(app, what, name, obj, options, signature, return_annotation):
     """Show a protocol without the constructor that nobody calls."""
     return ("", None) if getattr(obj, "_is_protocol", False) else None
@@ -80,5 +94,6 @@ def leave_out_empty_signature(app, what, name, obj, options, signature, return_a
 
 def setup(app):
     app.connect("autodoc-process-docstring", keep_the_colon, priority=400)  # before napoleon's 500
+    app.connect("autodoc-process-docstring", drop_the_comment, priority=600)
     app.connect("autodoc-process-signature", leave_out_empty_signature)
     app.connect("missing-reference", link_to_the_public_name)

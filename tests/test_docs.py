@@ -63,13 +63,20 @@ def documented_in(module: str) -> set[str]:
             for name in wsgi_session.__all__
             if name in own["__all__"] and own.get(name) is getattr(wsgi_session, name)
         }
-    current = ""
-    for directive, name in re.findall(r"^\.\. (\w+):: (\S+)", read("docs/api.md"), re.MULTILINE):
-        if directive in ("module", "automodule"):
-            current = name
-        elif current == module:
-            shown.add(name)
+    for page in PAGES:
+        current = ""
+        for directive, name in re.findall(r"^\.\. (\w+):: (\S+)", page.read_text(encoding="utf-8"), re.MULTILINE):
+            if directive in ("module", "automodule", "currentmodule"):
+                current = name
+            elif current == module:
+                shown.add(name)
     return shown
+
+
+def in_tables_of(page: str) -> set[str]:
+    """Return the names in the tables with which a page of the API reference begins."""
+    tables = re.findall(r"^\.\. autosummary::\n(.*?)^(?=\S)", read(page), re.MULTILINE | re.DOTALL)
+    return {line.strip() for table in tables for line in table.splitlines()}
 
 
 def slug(heading: str) -> str:
@@ -117,6 +124,22 @@ def test_every_public_name_is_in_the_api_reference(module: str) -> None:
     public = set(import_module(module).__all__)
 
     assert documented_in(module) == public
+
+
+@pytest.mark.parametrize(
+    ("page", "kind"),
+    [
+        pytest.param("docs/session.md", wsgi_session.Session, id="Session"),
+        pytest.param("docs/middleware.md", wsgi_session.SessionMiddleware, id="SessionMiddleware"),
+        pytest.param("docs/registry.md", wsgi_session.SessionRegistry, id="SessionRegistry"),
+        pytest.param("docs/stores-api.md", Store, id="Store"),
+    ],
+)
+def test_every_verb_is_in_the_table(page: str, kind: type) -> None:
+    """A page of the reference begins with all that its class can do."""
+    verbs = {f"{kind.__name__}.{name}" for name in dir(kind) if not name.startswith("_")}
+
+    assert verbs <= in_tables_of(page)
 
 
 @pytest.mark.parametrize("kind", [pytest.param(kind, id=kind.__name__) for kind in EVENTS if kind is not Event])
@@ -213,10 +236,10 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 def test_the_index_leads_to_every_page() -> None:
-    """Every page can be found from the first one."""
+    """Every page can be found from the first one, the API's over the list of them."""
     listed = {
         line
-        for block in re.findall(r"```\{toctree\}(.*?)```", read("docs/index.md"), re.DOTALL)
+        for block in re.findall(r"```\{toctree\}(.*?)```", read("docs/index.md") + read("docs/api.md"), re.DOTALL)
         for line in block.split()
     }
 
