@@ -11,6 +11,7 @@ On a contributor's machine what is missing is skipped, with the line that instal
 (``--services=required``) it fails, and so does a marked test that was skipped in any other way.
 """
 
+import gc
 import importlib.util
 import os
 import shutil
@@ -24,17 +25,18 @@ from typing import NoReturn
 import pytest
 from hypothesis import HealthCheck, settings
 from support.services import Server, Services
+from support.thoroughness import IS_CI, is_thorough_on
 
 SERVICE_MARKERS = ("server", "browser")
 
 # Continuous integration looks harder, on one Python, and at the same examples every time, so that a red run can be
 # repeated. Not on the one where coverage is measured: each example takes twice as long there.
-CI_EXAMPLES = 300 if sys.version_info[:2] == (3, 12) else 60
+CI_EXAMPLES = 300 if is_thorough_on(12) else 60
 settings.register_profile(
     "ci", max_examples=CI_EXAMPLES, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("dev", max_examples=50, deadline=None)
-settings.load_profile("ci" if os.environ.get("CI") else "dev")
+settings.load_profile("ci" if IS_CI else "dev")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,6 +58,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if needs_service(item.keywords):
                 item.add_marker(pytest.mark.skip(reason="--services=none"))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector, and tests that call it, the thousands of tests that were collected."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)

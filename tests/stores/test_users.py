@@ -1,7 +1,5 @@
 """All sessions of a user while they race, on every store that finds them, and across processes."""
 
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -10,11 +8,12 @@ import pytest
 from support import places
 from support.devices import Devices
 from support.services import Services
+from support.thoroughness import is_thorough_on
 
 from wsgi_session.stores import MemoryStore, Store, store_from_url
 from wsgi_session.testing.together import at_once, in_processes
 
-REPETITIONS = 200 if os.environ.get("CI") and sys.version_info[:2] == (3, 11) else 20
+REPETITIONS = 200 if is_thorough_on(11) else 20
 
 LIMIT = 3
 

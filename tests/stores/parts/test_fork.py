@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from support.thoroughness import is_thorough_on
 
 from wsgi_session.errors import StoreUnavailable
 from wsgi_session.stores import SQLiteStore, SQLStore, Store
@@ -32,7 +33,7 @@ from wsgi_session.testing.together import at_once, in_processes
 pytestmark = pytest.mark.timeout(600)
 
 PATIENCE_S = 20.0
-FORKS = 200 if os.environ.get("CI") and sys.version_info[:2] == (3, 13) else 20
+FORKS = 200 if is_thorough_on(13) else 20
 
 Make = Callable[..., Store]
 
