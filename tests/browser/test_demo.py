@@ -1,6 +1,8 @@
 """The demo in a real browser, as a visitor meets it; screenshots land in pytest's temporary directory."""
 
+import base64
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ from support.chromium import Page
 from support.demo_process import Demo
 
 pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -115,6 +119,30 @@ def test_a_visitor_sees_what_happens_to_the_cookie(
     assert page.get_by_role("link", name="Begin").is_visible()
     page.screenshot(path=tmp_path / "3 logged out.png", full_page=True)
     assert overflow(page) <= 0
+
+
+def test_the_picture_in_the_readme(open_page: Callable[..., Page], tmp_path: Path) -> None:
+    """It is taken like this, and says in words what it shows: copy ``demo.webp`` to docs/images if the demo changed."""
+    page = open_page(viewport={"width": 1200, "height": 900}, color_scheme="light")
+    page.get_by_label("Your name").fill("Ada Lovelace")
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Send ten requests").click()
+    headline = page.locator(".headline").inner_text()
+    page.evaluate("scrollTo(0, 0)")
+    login, race, cookie = (page.locator(card).bounding_box() for card in ("#login", "#race", "#cookie"))
+    width = cookie["x"] + cookie["width"] - login["x"]
+    clip = {"x": login["x"], "y": login["y"], "width": width, "height": race["y"] + race["height"] - login["y"]}
+    picture = page.context.new_cdp_session(page).send(
+        "Page.captureScreenshot",
+        {"format": "webp", "quality": 90, "clip": {**clip, "scale": 1}, "captureBeyondViewport": True},
+    )
+    (tmp_path / "demo.webp").write_bytes(base64.b64decode(picture["data"]))
+
+    (alternative,) = re.findall(r"!\[([^]]*)\]\(docs/images/demo.webp\)", (ROOT / "README.md").read_text("utf-8"))
+    assert headline in alternative.replace("\n", " ")
+    for file in tmp_path / "demo.webp", ROOT / "docs" / "images" / "demo.webp":
+        assert file.read_bytes()[8:12] == b"WEBP"
+        assert file.stat().st_size < 150_000
 
 
 def test_a_second_race_starts_from_nothing(open_page: Callable[..., Page]) -> None:

@@ -103,7 +103,13 @@ def serving(
 
 @contextmanager
 def gunicorn(
-    app: str, *options: str, directory: Path, home: Path, settings: str = "", **environment: str
+    app: str,
+    *options: str,
+    directory: Path,
+    home: Path,
+    settings: str = "",
+    python: str = sys.executable,
+    **environment: str,
 ) -> Iterator[Server]:
     """Run gunicorn on a socket that is listening already: no port to lose, and no start to wait for."""
     config = home / "gunicorn.conf.py"
@@ -111,7 +117,7 @@ def gunicorn(
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         port, descriptor = listener.getsockname()[1], listener.fileno()
         where = [f"--config={config}", f"--bind=fd://{descriptor}", f"--chdir={directory}"]
-        command = [sys.executable, "-m", "gunicorn", *where, *options, app]
+        command = [python, "-m", "gunicorn", *where, *options, app]
         with serving(
             command, directory=directory, home=home, port=port, inherited=[descriptor], **environment
         ) as server:
