@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.client import SECRET
+from support.messages import beginnings, is_of, left_out, messages
 
 import wsgi_session
 import wsgi_session.importers
@@ -256,3 +257,14 @@ def test_a_page_names_each_test_that_is_excluded(framework: str) -> None:
         for excluded in (suite.get("excluded", {}), *suite.get("excluded_since", {}).values()):
             for test, reason in excluded.items():
                 assert f"| {test.rpartition('::')[2]} | {reason} |" in page
+
+
+def test_every_error_is_on_its_page() -> None:
+    """A reader who meets a text finds it there, with its cause and a remedy."""
+    assert len(messages()) > 200
+    assert left_out() == []
+
+
+def test_the_page_of_errors_has_no_text_of_another_release() -> None:
+    """Each beginning is one of a text that there is."""
+    assert [beginning for beginning in beginnings() if not any(is_of(beginning, text) for text in messages())] == []
