@@ -1,5 +1,6 @@
 """What the pages promise about the project. Their examples run by themselves: see conftest.py at the top."""
 
+import ast
 import configparser
 import logging
 import re
@@ -234,6 +235,15 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         if anchor:
             headings = re.findall(r"^#+ (.+)$", prose(linked), re.MULTILINE)
             assert anchor in map(slug, headings), f"{target} is no heading"
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES])
+def test_every_test_that_a_page_names_is_there(page: Path) -> None:
+    """As `tests/…/test_….py::test_…`, with what a reviewer can run."""
+    for file, name in re.findall(r"`(tests/[^`\s]+)::(\w+)`", page.read_text(encoding="utf-8")):
+        tree = ast.parse(read(file))
+        assert name.startswith("test_")
+        assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}, f"{file}::{name}"
 
 
 def test_the_index_leads_to_every_page() -> None:
