@@ -1,4 +1,4 @@
-"""What becomes of one key that two requests changed: every cell of the tables in ``docs/concurrency.md``."""
+"""What becomes of one key that two requests changed: every cell of the tables in ``docs/conflicts.md``."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from support.managed import managed
 
 from wsgi_session import Session
 
-PAGE = Path(__file__).parents[3] / "docs" / "concurrency.md"
+PAGE = Path(__file__).parents[3] / "docs" / "conflicts.md"
 
 Verb = Callable[[Session, str], Any]
 Cell = tuple[dict[str, int] | None, bool]
