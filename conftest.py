@@ -1,13 +1,15 @@
 """Runs the examples in docs/, and checks those in README.md: ``pytest -p no:xdist README.md docs``.
 
-The Python blocks of one page run in order and share their names; those of README.md are programs of their own, which
-``tests/test_readme.py`` runs. In a console or sh block, the commands that speak of this package must name subcommands,
-options and extras that exist. ``<!--- skip: next -->`` above a block leaves it out.
+The Python blocks of one page run in order and share their names. Those of README.md are programs of their own and those
+of the tutorial are files: ``tests/test_readme.py`` and ``tests/servers/test_tutorial.py`` run them. In a console or sh
+block, the commands that speak of this package must name subcommands, options and extras that exist. ``<!--- skip: next
+-->`` above a block leaves it out.
 """
 
 import os
 import re
 import shlex
+from collections.abc import Sequence
 from importlib.metadata import metadata
 from itertools import dropwhile, groupby
 from pathlib import Path
@@ -87,7 +89,7 @@ def check_subcommand(arguments: list[str]) -> str | None:
     return f"no such option {unknown}" if unknown else None
 
 
-def examples_in(pattern: str, *parsers: Any) -> Sybil:
+def examples_in(patterns: Sequence[str], *parsers: Any, excludes: Sequence[str] = ()) -> Sybil:
     return Sybil(
         parsers=[
             *parsers,
@@ -95,7 +97,8 @@ def examples_in(pattern: str, *parsers: Any) -> Sybil:
             CodeBlockParser("sh", check_script),
             SkipParser(),
         ],
-        patterns=[pattern],
+        patterns=patterns,
+        excludes=excludes,
         path=str(Path(__file__).parent),
         setup=begin_page,
         teardown=end_page,
@@ -103,4 +106,7 @@ def examples_in(pattern: str, *parsers: Any) -> Sybil:
     )
 
 
-pytest_collect_file = (examples_in("README.md") + examples_in("docs/*.md", PythonCodeBlockParser())).pytest()
+COPIED = ["README.md", "docs/tutorial.md"]
+pytest_collect_file = (
+    examples_in(COPIED) + examples_in(["docs/*.md"], PythonCodeBlockParser(), excludes=COPIED)
+).pytest()

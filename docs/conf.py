@@ -16,6 +16,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
+    "sphinx_inline_tabs",
 ]
 exclude_patterns = ["_build"]
 html_theme = "furo"
