@@ -8,6 +8,7 @@ import tomllib
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 from support.client import SECRET
@@ -151,6 +152,26 @@ def test_every_event_is_in_the_table(kind: type[Event]) -> None:
     begin = f"| `{kind.__name__}` | `{kind.name}` | {logging.getLevelName(kind.level)} | {own} |".replace("|  |", "| |")
 
     assert f"\n{begin} " in read("docs/events.md")
+
+
+def test_every_reason_is_explained() -> None:
+    """Whatever a field of an event can say has a line, and no line has more."""
+    page = read("docs/events.md")
+    tables = re.findall(r"^\| `reason` \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", page, re.MULTILINE)
+    explained = [set(re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)) for table in tables]
+
+    reasons = [set(get_args(get_type_hints(kind)["reason"])) for kind in EVENTS if "reason" in get_type_hints(kind)]
+
+    assert sorted(map(sorted, explained)) == sorted(map(sorted, reasons))
+
+
+def test_every_warning_has_a_remedy() -> None:
+    """An operator who is alarmed finds what to do."""
+    (section,) = re.findall(r"^## What to do\n(.*?)^## ", read("docs/events.md"), re.MULTILINE | re.DOTALL)
+
+    alarming = [kind.name for kind in EVENTS if kind is not Event and kind.level >= logging.WARNING]
+
+    assert sorted(re.findall(r"^\| `(\w+)` \| [A-Z`]", section, re.MULTILINE)) == sorted(alarming)
 
 
 def test_the_pages_count_the_methods_of_a_store_as_they_are() -> None:
