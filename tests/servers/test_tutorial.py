@@ -70,7 +70,9 @@ def test_a_newcomer_gets_a_shop(framework: str, tmp_path: Path) -> None:
         browser.post("/cart")
         assert b"cart: 1" in browser.get("/").body
         browser.open_forms("/login")
-        assert b"Hello" not in browser.post("/login", username="ada", password="guess").body
+        for name, password in (("ada", "guess"), ("ada", ""), ("nobody", "")):
+            assert browser.post("/login", username=name, password=password).status in (200, 403)
+            assert b"Hello, stranger!" in browser.get("/").body
         planted = dict(browser.jar)
         browser.open_forms("/login")
         assert browser.post("/login", username="ada", password="open sesame").status == 302
