@@ -99,27 +99,27 @@ def figure(value: float) -> str:
 def comparison() -> Iterator[str]:
     """Yield the rows of the table, as the benchmarks' results have them."""
     peers = ["wsgi_session", "Flask-Session", "Beaker", "Django cache"]
-    page = "docs/benchmarks.md"
+    alone, load = "docs/benchmarks-peers.md", "docs/benchmarks-load.md"
 
     counted = {row["contender"]: row["lost updates"] for row in results("contention-redis") if row["threads"] == 8}
     lost = " | ".join(str(counted[name]) for name in peers)
-    yield f"| [counts lost]({page}#many-threads-one-session), of 640 by 8 threads in one session | {lost} |"
+    yield f"| [counts lost]({load}#many-threads-one-session), of 640 by 8 threads in one session | {lost} |"
 
     ended = {row["contender"]: row for row in results("logouts-redis")}
     assert {row["logouts"] for row in ended.values()} == {100}
     assert [ended[name]["refused requests"] for name in peers] == [0, 0, 0, 100]
     back = " | ".join(str(ended[name]["sessions back"]) for name in peers)
     yield (
-        f"| [sessions back]({page}#a-logout-during-a-slow-request) after a logout during a slow request, of 100 "
+        f"| [sessions back]({load}#a-logout-during-a-slow-request) after a logout during a slow request, of 100 "
         f"| {back}; the slow request gets a 400 |"
     )
 
     added = {row["contender"]: row for row in results("redis-1024")}
     unused = " | ".join(figure(added[name]["untouched"]) for name in peers)
-    yield f"| [cost of a session that is not used]({page}#against-other-libraries), in H | {unused} |"
+    yield f"| [cost of a session that is not used]({alone}#against-other-libraries), in H | {unused} |"
     ours = added["wsgi_session"]
     times = " | ".join(" / ".join(figure(added[name][do] / ours[do]) for do in ("read", "write")) for name in peers)
-    yield f"| [a read / a write]({page}#redis) of 1 KB, times ours | {times} |"
+    yield f"| [a read / a write]({alone}#redis) of 1 KB, times ours | {times} |"
 
     loaded = {
         (row["sessions"], row["request"]): row["cpu of ours"]
@@ -128,7 +128,7 @@ def comparison() -> Iterator[str]:
     }
     peers[3] = "Django db"
     cpu = " | ".join(" / ".join(figure(loaded[name, do]) for do in ("read", "write")) for name in peers)
-    yield f"| [CPU of such a request]({page}#under-gunicorn) under gunicorn, on SQLite, times ours | {cpu} |"
+    yield f"| [CPU of such a request]({load}#under-gunicorn) under gunicorn, on SQLite, times ours | {cpu} |"
 
     passed = []
     for framework, suite in {
