@@ -1,0 +1,1 @@
+"""What the type checkers of users see: programs that are checked, and never run."""
