@@ -27,7 +27,7 @@ from wsgi_session.testing.hooks import new_key
 
 redis = pytest.importorskip("redis", reason="redis-py is not installed (pip install redis)")
 
-DOCS = Path(__file__).parents[3] / "docs" / "choosing-a-store.md"
+DOCS = Path(__file__).parents[3] / "docs" / "store-errors.md"
 SECRET = "something-private"
 
 server = pytest.mark.server

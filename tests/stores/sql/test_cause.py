@@ -403,7 +403,7 @@ def test_a_cause_that_nobody_knows() -> None:
 
 def test_every_cause_is_in_the_documentation() -> None:
     """The page for operators has a row for each, with its codes and the remedy as the log has it."""
-    page = Path(__file__).parents[3] / "docs" / "choosing-a-store.md"
+    page = Path(__file__).parents[3] / "docs" / "store-errors.md"
     rows = [row for row in page.read_text().splitlines() if row.startswith("| ")]
 
     for cause in CAUSES:
