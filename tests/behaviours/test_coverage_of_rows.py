@@ -67,6 +67,16 @@ def test_each_number_has_a_line() -> None:
         assert not name or names_with_a_number()[name] == number
 
 
+def test_every_number_in_a_name_is_one_of_them() -> None:
+    """Tests in other folders are named after behaviours, too."""
+    sources = [file.read_text(encoding="utf-8") for file in HERE.parent.rglob("test_*.py")]
+
+    numbers = {int(number) for source in sources for number in re.findall(r"\bdef test_row_(\d+)_", source)}
+
+    assert numbers
+    assert numbers <= ALL
+
+
 def test_no_behaviour_is_explained_twice() -> None:
     """One line for each number, in order within each section of the page."""
     numbers = numbers_on_the_page()
