@@ -100,7 +100,7 @@ class CountsEvents(Protocol):
 
 @runtime_checkable
 class ObservesStore(Protocol):
-    """A callback for ``on_event`` that is also told of each call that requests make of the store.
+    """A callback for ``on_event`` that also learns of each call that requests make of the store.
 
     It is called in the thread of the request, and must be quick. We log what it raises and go on.
 

@@ -24,8 +24,8 @@ def guessable_secret(manager: SessionManager) -> Finding | None:
     return Finding(
         level="warning",
         subject="secret",
-        text=f"Entry {', '.join(map(str, guessable))} looks like words or repeats itself. Whoever guesses it can sign "
-        "cookies.",
+        text=f"Entry {', '.join(map(str, guessable))} looks like words or repeats itself. Anyone who guesses it can "
+        "sign cookies.",
         remedy="export WSGI_SESSION_SECRET='new old', the new one made by `wsgi-session keygen`",
     )
 
@@ -38,8 +38,7 @@ def many_secrets(manager: SessionManager) -> Finding | None:
     return Finding(
         level="info",
         subject="secret",
-        text=f"{count} secrets are accepted; rolling one takes two. Every old one still signs cookies for whoever has "
-        "it.",
+        text=f"{count} secrets are accepted; rolling one takes two. Anyone who has an old one can still sign cookies.",
         remedy="Keep the first, and the second until the sessions that it signed have ended.",
     )
 

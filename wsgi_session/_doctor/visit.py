@@ -42,7 +42,7 @@ class SentCookie:
 
     @property
     def is_erased(self) -> bool:
-        """Whether it tells the browser to forget the cookie."""
+        """Whether it makes the browser forget the cookie."""
         return not self.value or self.attributes.get("max-age", "").startswith(("0", "-"))
 
 

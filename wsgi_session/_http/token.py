@@ -86,7 +86,7 @@ class Verified:
     is_stale: bool
     """Whether an older secret signed it: the cookie must then be issued again."""
     number: int | None = 0
-    """How often the cookie had been renewed; ``None`` if no cookie of ours said."""
+    """How often the cookie had been renewed; ``None`` if the cookie does not say."""
     signed: str | None = field(default=None, compare=False)
     """The text as it came; ``None`` if it is to be signed again."""
 

@@ -13,7 +13,7 @@ _LONGEST_S: Final = timedelta.max // timedelta(seconds=1)
 
 
 class SessionStatus(SessionMapping):
-    """What :class:`~wsgi_session.Session` tells of itself. Some of it reads nothing from the store, and says so."""
+    """What :class:`~wsgi_session.Session` says of itself. Some of it reads nothing from the store, and says so."""
 
     @property
     def id(self) -> str | None:

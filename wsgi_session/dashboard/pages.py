@@ -1,4 +1,4 @@
-"""The dashboard's pages: what stands under each path. Whoever gets here is an operator."""
+"""The dashboard's pages: what each path shows. Only operators get here."""
 
 from collections.abc import Callable
 from itertools import islice

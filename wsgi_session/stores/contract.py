@@ -32,7 +32,7 @@ KEY_LENGTH: Final = 64
 """The length of a key, in hexadecimal digits."""
 
 EXPIRY_GRACE_S = 300.0
-"""A sweep removes only what expired at least so long ago, in seconds, unless told otherwise: hosts' clocks differ."""
+"""A sweep removes only what expired at least so long ago, in seconds, by default: hosts' clocks differ."""
 
 
 @runtime_checkable
@@ -192,7 +192,7 @@ class SupportsUserIndex(Protocol):
     def is_user_index_exact(self) -> bool:
         """Return whether :meth:`scan_user` finds all sessions, since the engine never drops a part of its index alone.
 
-        If not, as in a cache that evicts, whoever wants to be sure walks over all sessions.
+        If not, as in a cache that evicts, a caller who must be sure walks over all sessions.
         """
         ...
 

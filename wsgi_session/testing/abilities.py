@@ -1,4 +1,4 @@
-"""The promises of a store's abilities: to update or load, to be told sizes, to sweep, to scan."""
+"""The promises of a store's abilities: to update or load, to be given sizes, to sweep, to scan."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace

@@ -91,7 +91,7 @@ class Hooks:
         return store if isinstance(store, SupportsUpdateOrLoad) else _lacks(store, "SupportsUpdateOrLoad")
 
     def as_limited(self, store: Store) -> SupportsMaxBytes:
-        """Return *store* as one that is told how large a record may become, or skip the test."""
+        """Return *store* as one that can be given the largest size of a record, or skip the test."""
         return store if isinstance(store, SupportsMaxBytes) else _lacks(store, "SupportsMaxBytes")
 
     def as_reporter(self, store: Store) -> SupportsReport:

@@ -14,7 +14,7 @@ __all__ = ["sessions_commands"]
 
 
 class _Group(AppGroup):
-    """A group whose commands tell what the store says, without a traceback."""
+    """A group whose commands print what the store says, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
