@@ -65,7 +65,16 @@ def page(chromium: Any) -> Iterator[Page]:
         ("session does not stick", "session-does-not-stick"),
         ("cookie not set", "session-does-not-stick"),
         ("expired", "session-expired"),
+        ("logout", "logging-in"),
+        ("remember me", "remember-me"),
+        ("devices", "devices"),
+        ("csrf token", "csrf"),
+        ("flask-login", "flask"),
         ("django admin", "django"),
+        ("docker", "docker-compose"),
+        ("nginx", "nginx"),
+        ("redis", "redis"),
+        ("test", "testing"),
     ],
 )
 def test_the_search_finds_the_right_page_first(page: Page, site: str, words: str, found: str) -> None:
