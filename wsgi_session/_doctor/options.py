@@ -10,7 +10,7 @@ __all__ = ["OPTION_ROWS"]
 
 _DAY: Final = timedelta(hours=24)
 _MONTH: Final = timedelta(days=30)
-_NIST: Final = "NIST SP 800-63B-4, section 2.2.3"
+_NIST: Final = "NIST SP 800-63B-4"
 
 MANY_SECRETS: Final = 2
 """Rolling a secret needs two at a time."""
@@ -122,7 +122,7 @@ def long_absolute(manager: SessionManager) -> Finding | None:
     return Finding(
         level="warning" if bound is None or bound > _MONTH else "info",
         subject="Lifetime.absolute",
-        text=f"{how} {_NIST} asks for a new login within 30 days (AAL1) or 24 hours (AAL2).",
+        text=f"{how} {_NIST} asks for a new login within 30 days (2.1.3, AAL1) or 24 hours (2.2.3, AAL2).",
         remedy="lifetime=Lifetime(idle=timedelta(hours=1), absolute=timedelta(hours=24))",
     )
 
@@ -135,7 +135,7 @@ def long_idle(manager: SessionManager) -> Finding | None:
     return Finding(
         level="info",
         subject="Lifetime.idle",
-        text=f"A session that nobody uses lives for {idle}. {_NIST} asks for one hour (AAL2).",
+        text=f"A session that nobody uses lives for {idle}. {_NIST} asks for one hour (2.2.3, AAL2).",
         remedy="lifetime=Lifetime(idle=timedelta(hours=1)), and session.set_lifetime(...) for remembered users",
     )
 
