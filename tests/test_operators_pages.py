@@ -3,6 +3,8 @@
 import configparser
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +42,18 @@ def test_the_unit_s_store_is_in_its_own_directory() -> None:
     assert shlex.split(service["ExecStart"])[-1] == "app:application"
 
 
+@pytest.mark.server
+def test_systemd_understands_the_unit(require: "Require", tmp_path: Path) -> None:
+    """It knows every section, key and value; the programs are replaced by one that this machine has."""
+    analyze = require.program("systemd-analyze", install="apt-get install systemd")
+    unit = tmp_path / "shop.service"
+    unit.write_text(re.sub(r"(?m)^(Exec\w+)=\S+", rf"\1={sys.executable}", "".join(blocks("systemd.md", "ini"))))
+
+    run = subprocess.run([analyze, "verify", "--man=no", unit], capture_output=True, text=True, check=False)
+
+    assert (run.returncode, [line for line in run.stderr.splitlines() if unit.name in line]) == (0, [])
+
+
 def test_the_compose_file_names_what_it_has() -> None:
     """Services, secrets and volumes; and the store's URL is one that the store takes."""
     compose = yaml.safe_load("".join(blocks("docker-compose.md", "yaml")))
@@ -49,6 +63,8 @@ def test_the_compose_file_names_what_it_has() -> None:
     assert web["secrets"] == [*compose["secrets"]]
     assert [volume.partition(":")[0] for volume in redis["volumes"]] == [*compose["volumes"]]
     assert "ports" not in redis
+    first, last = web["ports"][0].split(":")[1].split("-")
+    assert int(last) - int(first) + 1 == web["deploy"]["replicas"], "two containers cannot publish one port"
     assert isinstance(store_from_url(web["environment"]["WSGI_SESSION_STORE"]), RedisStore)
 
 

@@ -93,9 +93,7 @@ def apache(services: Services, require: "Require", certificate: Path) -> Front:
         http, https = free_port(), free_port()
         (site,) = blocks("apache.md", "apache")
         site = site.replace("*:80>", f"*:{http}>").replace("*:443>", f"*:{https}>")
-        modules = [
-            f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so" for name in APACHE_MODULES.split()
-        ]
+        modules = [f"LoadModule {name}_module {APACHE_HOME}/mod_{name}.so" for name in APACHE_MODULES.split()]
         config = certificate / "apache.conf"
         config.write_text(
             APACHE.format(
