@@ -70,7 +70,7 @@ def test_the_compose_file_names_what_it_has() -> None:
 
 @pytest.mark.server
 def test_the_redis_of_the_compose_file_keeps_sessions(services: Services) -> None:
-    """A real one with these settings has no finding but that this one is reached without a password."""
+    """A real one with these settings evicts nothing, and writes to its disk."""
     program, *options = yaml.safe_load("".join(blocks("docker-compose.md", "yaml")))["services"]["redis"]["command"]
     server = services.redis("redis", *options)
     store = store_from_url(f"redis://127.0.0.1:{server.port}")

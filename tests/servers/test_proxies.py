@@ -3,7 +3,7 @@
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from http.client import HTTPSConnection
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from ssl import CERT_NONE, PROTOCOL_TLS_CLIENT, SSLContext
 from typing import TYPE_CHECKING
@@ -125,6 +125,14 @@ def ask(port: int, **headers: str) -> tuple[int, dict[str, str], str]:
         return answer.status, dict(answer.getheaders()), answer.read().decode()
 
 
+def ask_plainly(port: int) -> tuple[int, str | None]:
+    """Send a request by http, and return its status and where it leads."""
+    with closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request("GET", "/", headers={"Host": "shop.example"})
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("Location")
+
+
 @pytest.mark.parametrize("name", ["nginx", "apache"])
 def test_the_page_s_configuration_keeps_the_session(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """By https: the application knows it, and the client's address, whatever the client claims; the cookie returns."""
@@ -132,12 +140,14 @@ def test_the_page_s_configuration_keeps_the_session(name: str, request: pytest.F
     (tmp_path / "shop_behind.py").write_text(code, encoding="utf-8")
 
     with gunicorn("shop_behind:application", directory=tmp_path, home=tmp_path) as server:
-        front, _ = request.getfixturevalue(name)(server.port)
+        front, http = request.getfixturevalue(name)(server.port)
         status, headers, text = ask(front.port)
         cookie = headers["Set-Cookie"]
         forged = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "http"}
+        redirected = ask_plainly(http)
         again = ask(front.port, Cookie=cookie.partition(";")[0], **forged)
 
+    assert redirected == (301, "https://shop.example/")
     assert (status, text) == (200, "https 127.0.0.1 visit 1\n")
     assert cookie.startswith("__Host-session=")
     assert "; Secure" in cookie
