@@ -21,6 +21,8 @@ extensions = [
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "wsgi_session"
+html_static_path = ["static"]
+html_js_files = [("accessible.js", {"defer": "defer"})]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3

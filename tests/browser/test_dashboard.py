@@ -3,9 +3,10 @@
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.axe import violations
 from support.chromium import Open, Page, opening
 from support.client import SECRET
 from support.dashboard_site import DATA, MOUNT, make_dashboard, site_with
@@ -14,6 +15,9 @@ from support.threaded import threaded_server
 from wsgi_session import SessionManager
 from wsgi_session.contrib.audit import AuditLog
 from wsgi_session.stores import SQLiteStore
+
+if TYPE_CHECKING:
+    from conftest import Require
 
 pytestmark = pytest.mark.browser
 
@@ -184,3 +188,13 @@ def test_the_keyboard_is_enough(log_in: Callable[..., Page]) -> None:
 
     operator.get_by_role("status").wait_for()
     assert "1 session ended." in operator.get_by_role("status").inner_text()
+
+
+def test_everybody_can_use_every_page(require: "Require", log_in: Callable[..., Page]) -> None:
+    """Axe finds nothing that the accessibility guidelines forbid, at level AA."""
+    log_in("ada")
+    operator = log_in("root")
+
+    for path in PAGES:
+        operator.goto(MOUNT + path)
+        assert violations(require, operator) == [], path

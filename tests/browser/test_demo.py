@@ -5,11 +5,15 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.axe import violations
 from support.chromium import Page
 from support.demo_process import Demo
+
+if TYPE_CHECKING:
+    from conftest import Require
 
 pytestmark = pytest.mark.browser
 
@@ -249,3 +253,9 @@ def test_the_keyboard_reaches_everything_in_order(open_page: Callable[..., Page]
     controls = ["Count a visit", "Count without the token", "+ Add Tea", "+ Add Coffee", "+ Add Cake", "user", "Log in"]
     assert reached == ["Skip to the content", *controls]
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+@pytest.mark.parametrize("path", ["", "begin"])
+def test_everybody_can_use_it(require: "Require", open_page: Callable[..., Page], path: str) -> None:
+    """Axe finds nothing that the accessibility guidelines forbid, at level AA."""
+    assert violations(require, open_page(path)) == []

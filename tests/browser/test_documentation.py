@@ -1,5 +1,6 @@
-"""The built documentation as a reader meets it: what its search finds."""
+"""The built documentation as a reader meets it: what its search finds, how long a page is, and who can read it."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.axe import violations
 from support.chromium import Page
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 DOCS = Path(__file__).parents[2] / "docs"
+
+SCREENS = 8
+TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -87,3 +92,46 @@ def test_the_search_finds_the_right_page_first(page: Page, site: str, words: str
     first.wait_for()
 
     assert first.get_attribute("href").partition(".html")[0] == found
+
+
+def pages_to_read() -> list[str]:
+    """Return the pages that are read from the top: nobody does that with the reference."""
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    trees = re.findall(r":caption: (.+)\n\n((?:[\w-]+\n)+)", index)
+    return [name for caption, names in trees if caption != "Reference" for name in names.split()]
+
+
+@pytest.fixture(scope="module")
+def sizes(page: Page, built: Path, site: str) -> dict[str, tuple[float, int]]:
+    """Return how many screens each page is high, and by how many pixels it is too wide for a phone."""
+    sizes = {}
+    for file in sorted(built.glob("*.html")):
+        page.set_viewport_size({"width": 1440, "height": 900})
+        page.goto(site + file.name, wait_until="domcontentloaded")
+        screens = page.evaluate("(document.querySelector('article') ?? document.body).scrollHeight / 900")
+        page.set_viewport_size({"width": 375, "height": 667})
+        sizes[file.stem] = screens, page.evaluate(TOO_WIDE)
+    page.set_viewport_size({"width": 1440, "height": 900})
+    return sizes
+
+
+def test_no_page_is_long(sizes: dict[str, tuple[float, int]]) -> None:
+    """A page that is read from the top is at most eight screens high, and the reference alone is longer."""
+    screens = {name: sizes[name][0] for name in pages_to_read()}
+
+    assert {name: high for name, high in screens.items() if high > SCREENS} == {}
+
+
+def test_no_page_scrolls_sideways_on_a_phone(sizes: dict[str, tuple[float, int]]) -> None:
+    """Wide tables and code scroll by themselves."""
+    assert {name: wider for name, (_, wider) in sizes.items() if wider > 0} == {}
+
+
+@pytest.mark.parametrize("path", ["index.html", "tutorial.html", "nginx.html", "codec.html", "search.html?q=logout"])
+def test_everybody_can_read_the_documentation(require: "Require", page: Page, site: str, path: str) -> None:
+    """Axe finds nothing that the accessibility guidelines forbid, at level AA."""
+    page.goto(site + path)
+    if path.startswith("search"):
+        page.locator("#search-results ul.search li").first.wait_for()
+
+    assert violations(require, page) == []
