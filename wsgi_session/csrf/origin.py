@@ -87,7 +87,7 @@ class Origins:
         return self._source(found and normalised_origin(found["origin"]), environ)
 
     def _read(self, origin: str) -> str | None:
-        """Return *origin* in the form that we compare, or ``None`` if it cannot be one of ours."""
+        """Return *origin* in the form that we compare, or ``None`` if it cannot be one that is trusted."""
         return origin if origin in self._apps else normalised_origin(origin)
 
     def _source(self, origin: str | None, environ: "WSGIEnvironment") -> RequestOrigin:

@@ -96,7 +96,7 @@ class AbilityPromises(Hooks):
         assert store.create(key, new_record(clock)) is False, "update_or_load() removed a damaged record"
 
     def test_every_change_counts_without_another_load(self, store: Store, clock: FakeClock) -> None:
-        """Threads that merge into the records they are given until they are told ``True`` lose no change."""
+        """Threads that merge into the records they are given until the store returns ``True`` lose no change."""
         merger, key, threads, times = self.as_merger(store), new_key(), 8, 10
         store.create(key, new_record(clock, data=b"0"))
         first = read(store, key)

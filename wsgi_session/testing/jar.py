@@ -36,7 +36,7 @@ def jar_of(client: Any, cookie: Cookie, *, host: str | None) -> Jar:
         client: A test client of werkzeug, Flask, WebTest or Django, or the environ of a request.
         cookie: The session's cookie.
         host: Whose cookies these are, if the jar has those of several; ``None``: of the host that the client asks
-            unless told otherwise.
+            by default.
 
     Raises:
         TypeError: *client* is none of these.

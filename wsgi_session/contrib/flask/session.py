@@ -93,7 +93,7 @@ class FlaskSession(Session, SessionMixin):  # pyright: ignore[reportIncompatible
         self._is_login_written |= key == _USER
 
     def remember_user(self, default: timedelta | float) -> None:
-        """Have the session last as long as Flask-Login was told to remember the user, if it was in this request.
+        """Have the session last as long as Flask-Login is to remember the user, if it was in this request.
 
         Args:
             default: For how long, or for how many seconds, if the login did not say.
