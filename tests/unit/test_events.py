@@ -271,7 +271,7 @@ class Counter:
     def __call__(self, event: Event) -> None:
         self.counted.append((event.name, event))
 
-    def count(self, kind: type[Event], details: Mapping[str, Any]) -> None:
+    def count_event(self, kind: type[Event], details: Mapping[str, Any]) -> None:
         self.counted.append((kind.name, dict(details)))
 
 
@@ -312,3 +312,23 @@ def test_a_counter_that_raises_is_logged_and_harms_nothing(caplog: pytest.LogCap
 
     assert len(counter.counted) == 1
     assert "on_event raised for the event 'created'" in caplog.text
+
+
+def test_a_callback_that_has_any_attribute_is_called() -> None:
+    """As a mock in an application's tests."""
+
+    class Anything:
+        def __init__(self) -> None:
+            self.heard: list[Event] = []
+
+        def __call__(self, event: Event) -> None:
+            self.heard.append(event)
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda *_: None
+
+    callback = Anything()
+
+    Dispatcher(callback).emit(SessionCreated)
+
+    assert [event.name for event in callback.heard] == ["created"]

@@ -55,7 +55,10 @@ class Dispatcher:
         self._callbacks = _callbacks_of(on_event)
         self._clock = clock
         callbacks: tuple[object, ...] = self._callbacks
-        counters = tuple(each for each in callbacks if isinstance(each, CountsEvents))
+        # The class itself must have it: a mock has any attribute, and is to be called.
+        counters = tuple(
+            each for each in callbacks if isinstance(each, CountsEvents) and hasattr(type(each), "count_event")
+        )
         # Only if nobody else listens: the others are called in the order of the list, with the event.
         self._counters = counters if len(counters) == len(callbacks) else ()
         self._logged = Throttle(period_s=60)
@@ -65,7 +68,7 @@ class Dispatcher:
         is_logged = logger.isEnabledFor(kind.level)
         if not is_logged and (self._counters or not self._callbacks):
             for counter in self._counters:
-                _call(kind, counter.count, kind, details)
+                _call(kind, counter.count_event, kind, details)
             return
         event = kind(at=time.time() if self._clock is None else self._clock(), **details)
         if is_logged:
@@ -93,7 +96,7 @@ class Dispatcher:
 class CountsEvents(Protocol):
     """A callback that needs no event: to make one takes longer than to count it."""
 
-    def count(self, kind: type[Event], details: Mapping[str, Any]) -> None:
+    def count_event(self, kind: type[Event], details: Mapping[str, Any]) -> None:
         """Called instead of the callback itself, with what an event of *kind* would have had in its fields."""
         ...
 

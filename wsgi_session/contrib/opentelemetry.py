@@ -77,9 +77,9 @@ class OpenTelemetryMetrics:
 
     def __call__(self, event: Event) -> None:
         """Count *event*."""
-        self.count(type(event), details_of(event))
+        self.count_event(type(event), details_of(event))
 
-    def count(self, kind: type[Event], details: Mapping[str, Any]) -> None:
+    def count_event(self, kind: type[Event], details: Mapping[str, Any]) -> None:
         """Count an event of *kind*, which a manager does not have to make for this."""
         key = kind.name, reason_of(kind, details)
         attributes = self._attributes.get(key)

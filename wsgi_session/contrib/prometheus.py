@@ -74,9 +74,9 @@ class PrometheusMetrics:
 
     def __call__(self, event: Event) -> None:
         """Count *event*."""
-        self.count(type(event), details_of(event))
+        self.count_event(type(event), details_of(event))
 
-    def count(self, kind: type[Event], details: Mapping[str, Any]) -> None:
+    def count_event(self, kind: type[Event], details: Mapping[str, Any]) -> None:
         """Count an event of *kind*, which a manager does not have to make for this."""
         key = kind, reason_of(kind, details)
         count = self._count.get(key)
